@@ -1,0 +1,206 @@
+"""The one way out: every outgoing connection is opened here, to an address that the egress rules allow.
+
+aiohttp never asks a resolver about an IP literal, so addresses are vetted where sockets are made, literals included,
+and once more when the connection stands. Names are vetted whole: one bad address refuses them. Where a connection is
+new, the parts of its making are timed; a reused one costs a few comparisons.
+"""
+
+import asyncio
+import functools
+import socket
+from contextvars import ContextVar
+from ssl import SSLContext
+from time import monotonic
+from typing import Any
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.connector import AddrInfoType, Connection
+
+from waypost.delivery.egress import EgressRules
+from waypost.delivery.lookup import addresses_of
+
+IDLE_S_MAX = 15.0  # receivers commonly close after 5 to 75 s; a closed one is noticed, or costs one free attempt
+CONNECTION_AGE_S_MAX = 60.0  # a changed record, or a changed verdict, is followed at least this soon
+ADDRESSES_TRIED_MAX = 16  # of a name with hundreds; all of them are vetted
+SECOND_ADDRESS_AFTER_S = 0.25  # RFC 8305, section 8: the connection attempt delay
+INTERIM_ANSWERS_MAX = 16  # 100, 102, 103: more is a flood
+
+
+class AddressRefused(OSError):
+    """The egress rules refuse the address. The message is a sentence for the endpoint's owner."""
+
+
+class Exchange:
+    """What one request went through: moments on the monotonic clock in seconds, 0.0 for what did not happen."""
+
+    __slots__ = (
+        "address",
+        "connect_at",
+        "connected_at",
+        "dns_at",
+        "is_tls",
+        "own",
+        "protocol",
+        "ready_at",
+        "refusal",
+        "resolved_at",
+        "reused",
+    )
+
+    def __init__(self) -> None:
+        self.dns_at = self.resolved_at = self.connect_at = self.connected_at = self.ready_at = 0.0
+        self.protocol: AnswerProtocol | None = None
+        self.address: str | None = None
+        self.is_tls = self.reused = False
+        self.refusal: str | None = None
+        self.own: frozenset[str] = frozenset()
+
+
+# The connector, its resolver and the protocols work within the task of the request they work for.
+exchange_under_way: ContextVar[Exchange] = ContextVar("exchange_under_way")
+
+
+class AnswerProtocol(ResponseHandler):
+    """One connection. It notes when the first byte of the present answer came, and ends a flood of interim answers."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop)
+        # Not the loop's clock: uvloop's stands still within a turn and counts whole milliseconds.
+        now = monotonic()
+        self.opened_at = now
+        self.requests = 0
+        self.first_byte_at = 0.0
+        self.address: str | None = None
+        self._interim_answers = 0
+        exchange = exchange_under_way.get(None)
+        if exchange is not None:
+            # asyncio and uvloop make the protocol when the socket is connected and before they agree on TLS.
+            exchange.connected_at = now
+
+    def begin_request(self) -> None:
+        """Forget the answer before."""
+        self.requests += 1
+        self.first_byte_at = 0.0
+        self._interim_answers = 0
+
+    def data_received(self, data: bytes) -> None:
+        """Note the first byte."""
+        if not self.first_byte_at:
+            self.first_byte_at = monotonic()
+        super().data_received(data)
+
+    def feed_data(self, data: Any, size: int = 0) -> None:
+        """Take one answer from the parser. aiohttp skips interim ones without end; here there is an end."""
+        if 100 <= data[0].code < 200:
+            self._interim_answers += 1
+            if self._interim_answers > INTERIM_ANSWERS_MAX:
+                self.set_exception(aiohttp.ClientPayloadError("a flood of interim answers (1xx)"))
+                self.abort()
+                return
+        super().feed_data(data, size)
+
+    def close(self) -> None:
+        """Let go at once: a graceful end of TLS would wait half a minute for a hostile peer."""
+        self.abort()
+
+
+class Connector(aiohttp.TCPConnector):
+    """Connections of one endpoint under one version of the egress rules. Their number is bounded by the engine."""
+
+    def __init__(self, rules: EgressRules, tls: SSLContext) -> None:
+        super().__init__(
+            ssl=tls,
+            resolver=VettingResolver(rules),
+            use_dns_cache=False,
+            limit=0,
+            keepalive_timeout=IDLE_S_MAX,
+            happy_eyeballs_delay=SECOND_ADDRESS_AFTER_S,
+            socket_factory=self._open_socket,
+        )
+        self._rules = rules
+        make_protocol: type[ResponseHandler] = AnswerProtocol
+        self._factory = functools.partial(make_protocol, loop=self._loop)
+
+    # The signature is aiohttp's; no timeout of its own is used here: the sender's one deadline covers it.
+    async def connect(self, req: Any, traces: Any, timeout: Any) -> Connection:  # noqa: ASYNC109
+        """Give a connection: a pooled one that is young and silent, else a new one to a vetted address."""
+        exchange = exchange_under_way.get()
+        exchange.is_tls = req.is_ssl()
+        if self._rules.owns_port(req.url.port):
+            exchange.own = await self._rules.own_addresses(req.url.port)
+        while True:
+            connection = await super().connect(req, traces, timeout)
+            protocol = connection.protocol
+            assert isinstance(protocol, AnswerProtocol), protocol
+            if not protocol.requests:
+                self._admit(connection, protocol, exchange)
+                break
+            # Some servers say 408 on an idle connection before they close it. That is no answer to this request.
+            if not protocol.should_close and monotonic() - protocol.opened_at < CONNECTION_AGE_S_MAX:
+                exchange.reused = True
+                break
+            connection.close()
+        protocol.begin_request()
+        exchange.protocol, exchange.address, exchange.ready_at = protocol, protocol.address, monotonic()
+        return connection
+
+    def _admit(self, connection: Connection, protocol: AnswerProtocol, exchange: Exchange) -> None:
+        """Look once more at who is really at the other end."""
+        assert protocol.transport is not None
+        address, port = protocol.transport.get_extra_info("peername")[:2]
+        protocol.address = address
+        refusal = self._rules.vet_resolved(address, address, port, exchange.own)
+        if refusal is not None:
+            connection.close()
+            exchange.refusal = refusal
+            raise AddressRefused(refusal)
+
+    def _open_socket(self, addr_info: AddrInfoType) -> socket.socket:
+        family, kind, protocol, _, sockaddr = addr_info
+        address, port = str(sockaddr[0]), int(sockaddr[1])
+        exchange = exchange_under_way.get()
+        exchange.connect_at = exchange.connect_at or monotonic()
+        exchange.address = address
+        refusal = self._rules.vet_resolved(address, address, port, exchange.own)
+        if refusal is not None:
+            exchange.refusal = refusal
+            raise AddressRefused(refusal)
+        return socket.socket(family, kind, protocol)
+
+
+class VettingResolver(AbstractResolver):
+    """Resolves anew for each new connection, and refuses a name whole when one of its addresses is bad."""
+
+    def __init__(self, rules: EgressRules) -> None:
+        self._rules = rules
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """Give the addresses of `host`. Raises AddressRefused, or socket.gaierror when it has none."""
+        exchange = exchange_under_way.get()
+        exchange.dns_at = monotonic()
+        exchange.refusal = self._rules.vet_name(host)
+        if exchange.refusal is None:
+            addresses = await addresses_of(host)
+            exchange.resolved_at = monotonic()
+            judged = (self._rules.vet_resolved(host, address, port, exchange.own) for address in addresses)
+            exchange.refusal = next((refusal for refusal in judged if refusal is not None), None)
+        if exchange.refusal is not None:
+            raise AddressRefused(exchange.refusal)
+        return [
+            ResolveResult(
+                hostname=host,
+                host=address,
+                port=port,
+                family=socket.AF_INET6 if ":" in address else socket.AF_INET,
+                proto=socket.IPPROTO_TCP,
+                flags=socket.AI_NUMERICHOST,
+            )
+            for address in addresses[:ADDRESSES_TRIED_MAX]
+        ]
+
+    async def close(self) -> None:
+        """Nothing is held."""
