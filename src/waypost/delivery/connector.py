@@ -19,7 +19,7 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import AddrInfoType, Connection
 
 from waypost.delivery.egress import EgressRules
-from waypost.delivery.lookup import addresses_of
+from waypost.delivery.lookup import Lookup
 
 IDLE_S_MAX = 15.0  # receivers commonly close after 5 to 75 s; a closed one is noticed, or costs one free attempt
 CONNECTION_AGE_S_MAX = 60.0  # a changed record, or a changed verdict, is followed at least this soon
@@ -73,6 +73,7 @@ class AnswerProtocol(ResponseHandler):
         self.requests = 0
         self.first_byte_at = 0.0
         self.address: str | None = None
+        self.fault: str | None = None
         self._interim_answers = 0
         exchange = exchange_under_way.get(None)
         if exchange is not None:
@@ -96,8 +97,9 @@ class AnswerProtocol(ResponseHandler):
         if 100 <= data[0].code < 200:
             self._interim_answers += 1
             if self._interim_answers > INTERIM_ANSWERS_MAX:
-                self.set_exception(aiohttp.ClientPayloadError("a flood of interim answers (1xx)"))
+                self.fault = "a flood of interim answers (1xx)"
                 self.abort()
+                self.set_exception(aiohttp.ClientPayloadError(self.fault))
                 return
         super().feed_data(data, size)
 
@@ -109,10 +111,10 @@ class AnswerProtocol(ResponseHandler):
 class Connector(aiohttp.TCPConnector):
     """Connections of one endpoint under one version of the egress rules. Their number is bounded by the engine."""
 
-    def __init__(self, rules: EgressRules, tls: SSLContext) -> None:
+    def __init__(self, rules: EgressRules, tls: SSLContext, lookup: Lookup) -> None:
         super().__init__(
             ssl=tls,
-            resolver=VettingResolver(rules),
+            resolver=VettingResolver(rules, lookup),
             use_dns_cache=False,
             limit=0,
             keepalive_timeout=IDLE_S_MAX,
@@ -120,6 +122,7 @@ class Connector(aiohttp.TCPConnector):
             socket_factory=self._open_socket,
         )
         self._rules = rules
+        self._lookup = lookup
         make_protocol: type[ResponseHandler] = AnswerProtocol
         self._factory = functools.partial(make_protocol, loop=self._loop)
 
@@ -129,7 +132,7 @@ class Connector(aiohttp.TCPConnector):
         exchange = exchange_under_way.get()
         exchange.is_tls = req.is_ssl()
         if self._rules.owns_port(req.url.port):
-            exchange.own = await self._rules.own_addresses(req.url.port)
+            exchange.own = await self._rules.own_addresses(req.url.port, self._lookup)
         while True:
             connection = await super().connect(req, traces, timeout)
             protocol = connection.protocol
@@ -173,8 +176,9 @@ class Connector(aiohttp.TCPConnector):
 class VettingResolver(AbstractResolver):
     """Resolves anew for each new connection, and refuses a name whole when one of its addresses is bad."""
 
-    def __init__(self, rules: EgressRules) -> None:
+    def __init__(self, rules: EgressRules, lookup: Lookup) -> None:
         self._rules = rules
+        self._lookup = lookup
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
@@ -184,7 +188,7 @@ class VettingResolver(AbstractResolver):
         exchange.dns_at = monotonic()
         exchange.refusal = self._rules.vet_name(host)
         if exchange.refusal is None:
-            addresses = await addresses_of(host)
+            addresses = await self._lookup(host)
             exchange.resolved_at = monotonic()
             judged = (self._rules.vet_resolved(host, address, port, exchange.own) for address in addresses)
             exchange.refusal = next((refusal for refusal in judged if refusal is not None), None)

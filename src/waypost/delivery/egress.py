@@ -16,7 +16,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 
 from yarl import URL
 
-from waypost.delivery.lookup import addresses_of
+from waypost.delivery.lookup import Lookup, addresses_of
 from waypost.errors import AddressNotAllowed, InvalidDocument
 
 Address = IPv4Address | IPv6Address
@@ -25,7 +25,7 @@ Network = IPv4Network | IPv6Network
 URL_LENGTH_MAX = 2048
 LOOKUP_AT_CREATION_S_MAX = 3.0
 
-REMEDY = "Use a public one, or ask your operator to add its network to WAYPOST_EGRESS_ALLOW."
+REMEDY = "Use a public one, or ask your operator to allow its network (WAYPOST_EGRESS_ALLOW)."
 
 # IANA IPv4 Special-Purpose Address Registry, the multicast and reserved blocks, and what clouds put elsewhere.
 _IPV4_REFUSED: tuple[tuple[IPv4Network, str], ...] = tuple(
@@ -166,18 +166,18 @@ class EgressRules:
             return f"{host} is a name without a dot. Use the full name."
         return None
 
-    async def check_endpoint_url(self, url: str, *, path: str = "/url") -> ParsedUrl:
+    async def check_endpoint_url(self, url: str, *, path: str = "/url", lookup: Lookup = addresses_of) -> ParsedUrl:
         """Check `url` as `check_url` does, then resolve its name: every address must be allowed.
 
         A name that has no address (yet), or whose servers are silent for LOOKUP_AT_CREATION_S_MAX seconds, is let
         through: each connection asks again.
         """
         parsed = self.check_url(url, path=path)
-        own = await self.own_addresses(parsed.port)
+        own = await self.own_addresses(parsed.port, lookup)
         if parsed.address is not None:
             found = [parsed.host]
         else:
-            found = await _addresses_or_none(parsed.host)
+            found = await _addresses_or_none(parsed.host, lookup)
         for address in found:
             reason = self.vet_resolved(parsed.host, address, parsed.port, own)
             if reason is not None:
@@ -198,12 +198,13 @@ class EgressRules:
         """Whether one of our own sockets is on `port`."""
         return any(own_port == port for _, own_port in self.own)
 
-    async def own_addresses(self, port: int) -> frozenset[str]:
+    async def own_addresses(self, port: int, lookup: Lookup = addresses_of) -> frozenset[str]:
         """Resolve the names among our own sockets on `port`. Empty, without a lookup, for nearly every port."""
         names = [host for host, own_port in self.own if own_port == port and _literal(host) is None and host]
         found: set[str] = set()
         for name in names:
-            found.update(str(_unwrapped(ip_address(address))) for address in await _addresses_or_none(name))
+            addresses = await _addresses_or_none(name, lookup)
+            found.update(str(_unwrapped(ip_address(address))) for address in addresses)
         return frozenset(found)
 
     def _is_own(self, address: Address, port: int) -> bool:
@@ -322,9 +323,9 @@ def _unwrapped(address: Address) -> Address:
     return address
 
 
-async def _addresses_or_none(host: str) -> list[str]:
+async def _addresses_or_none(host: str, lookup: Lookup) -> list[str]:
     try:
         async with asyncio.timeout(LOOKUP_AT_CREATION_S_MAX):
-            return await addresses_of(host)
+            return await lookup(host)
     except (OSError, UnicodeError):  # TimeoutError is an OSError
         return []

@@ -9,7 +9,10 @@ import asyncio
 import queue
 import socket
 import threading
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
+
+Lookup = Callable[[str], Awaitable[list[str]]]
 
 LOOKUP_THREADS_MAX = 64  # names whose servers are silent hold one each; the others share the rest
 

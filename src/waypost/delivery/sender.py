@@ -21,6 +21,7 @@ import msgspec
 from waypost.clock import Clock, SystemClock
 from waypost.delivery.connector import Connector, Exchange, exchange_under_way
 from waypost.delivery.egress import EgressRules, parse_url
+from waypost.delivery.lookup import Lookup, addresses_of
 from waypost.errors import CallerError
 
 ANSWER_BYTES_KEPT_MAX = 64 * 1024  # an error page fits; some receivers stream megabytes by mistake
@@ -112,9 +113,20 @@ _OUR_TROUBLE = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno
 class Sender:
     """Owns the outgoing connections. Used within one event loop, and closed in it."""
 
-    def __init__(self, rules: EgressRules, *, clock: Clock | None = None, extra_ca_pem: str | None = None) -> None:
-        """`extra_ca_pem` is trusted beside the system's certificate authorities. Reads certificates from disk."""
+    def __init__(
+        self,
+        rules: EgressRules,
+        *,
+        clock: Clock | None = None,
+        lookup: Lookup = addresses_of,
+        extra_ca_pem: str | None = None,
+    ) -> None:
+        """Read the system's certificate authorities from disk; `extra_ca_pem` is trusted beside them.
+
+        `lookup` resolves a name, anew for each new connection.
+        """
         self._rules = rules
+        self._lookup = lookup
         self._clock = clock or SystemClock()
         self._tls = ssl.create_default_context()
         self._tls.set_alpn_protocols(["http/1.1"])
@@ -201,7 +213,7 @@ class Sender:
             self._sweep(now)
         pool = self._pools.get(pool_key)
         if pool is None:
-            pool = self._pools[pool_key] = _Pool(Connector(self._rules, self._tls))
+            pool = self._pools[pool_key] = _Pool(Connector(self._rules, self._tls, self._lookup))
         pool.used_at = now
         return pool
 
@@ -340,8 +352,8 @@ def _classify(error: Exception, exchange: Exchange) -> tuple[Outcome, str]:
         return "reset", "the connection ended before any answer"
     if isinstance(error, aiohttp.ClientResponseError):
         return "bad_answer", f"the answer is not HTTP: {error.message}"
-    if isinstance(error, aiohttp.ClientPayloadError) and error.__cause__ is None:
-        return "bad_answer", str(error)
+    if exchange.protocol.fault is not None:
+        return "bad_answer", exchange.protocol.fault
     return "bad_answer", "the connection ended in the middle of the answer"
 
 
