@@ -427,7 +427,9 @@ class Engine:
         for row in rows:
             known = self._deliveries.get(row.position)
             if row.state is not PendingState.RESEND:
-                if known is not None and known.phase is Phase.RETRYING and row.due_at < known.due_at:
+                # A row that tells of fewer attempts was read before the latest one was stored: its time is past.
+                same = known is not None and known.phase is Phase.RETRYING and row.attempts == known.attempts
+                if known is not None and same and row.due_at < known.due_at:
                     self._retry(known, row.due_at)
             elif row.position not in self._resends:
                 self._add_row(row, now)

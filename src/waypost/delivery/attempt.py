@@ -1,0 +1,129 @@
+"""One request of a delivery: what goes out, how the answer is judged, and what is written down of it."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+
+import msgspec
+
+from waypost.delivery.headers import build_headers
+from waypost.delivery.schedule import read_retry_after
+from waypost.delivery.sender import AttemptResult, SendRequest
+from waypost.delivery.signals import Answer, AttemptEnded
+
+HIDDEN = "(hidden)"  # what the delivery log shows of a header's value that may be a password
+_SLOW_DOWN = frozenset({429, 502, 503, 504})
+_GONE = 410
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Target(Protocol):
+    """What a request needs to know of an endpoint's settings."""
+
+    @property
+    def url(self) -> str: ...
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+    @property
+    def timeout_seconds(self) -> float: ...
+
+
+def prepare(
+    target: Target,
+    secrets: Sequence[str],
+    *,
+    pool_key: str,
+    event_id: str,
+    event_type: str,
+    body: bytes,
+    number: int,
+    timestamp: int,
+) -> SendRequest:
+    """Make the signed request of an attempt: contract and Standard Webhooks 1.0.
+
+    `timestamp` is the Unix time of the attempt in seconds, so that an event that was held for days still passes the
+    receiver's five-minute check. `secrets` are those that live now; each signs.
+    """
+    headers = build_headers(
+        secrets=secrets, message_id=event_id, timestamp=timestamp, body=body, attempt=number, event_type=event_type,
+        extra=target.headers,
+    )  # fmt: skip
+    return SendRequest(
+        url=target.url, headers=headers, body=body, timeout_s=target.timeout_seconds, pool_key=pool_key
+    )  # fmt: skip
+
+
+def judge(result: AttemptResult, position: int, *, reason: str, jitter: float, now: datetime) -> AttemptEnded:
+    """Tell the engine what came of the attempt of `position`. `reason` is the plain sentence for it."""
+    answer = _answer(result)
+    retry_after_s = read_retry_after(result.retry_after, now) if answer is Answer.SLOW_DOWN else None
+    return AttemptEnded(position, answer, jitter, reason, retry_after_s, result.timings_ms.total / 1000)
+
+
+def _answer(result: AttemptResult) -> Answer:
+    if result.outcome == "success":
+        return Answer.TAKEN
+    if result.stale_connection:
+        return Answer.STALE
+    if result.outcome == "cancelled":
+        return Answer.CANCELLED
+    if result.outcome != "status":
+        return Answer.UNREACHED
+    if result.status == _GONE:
+        return Answer.GONE
+    return Answer.SLOW_DOWN if result.status in _SLOW_DOWN else Answer.REFUSED
+
+
+class _Request(msgspec.Struct):
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class _Response(msgspec.Struct):
+    headers: Mapping[str, str]
+    body: str
+    truncated: bool
+
+
+class _Detail(msgspec.Struct):
+    number: int
+    started_at: datetime
+    outcome: str
+    status: int | None
+    address: str | None
+    reused_connection: bool
+    timings_ms: object
+    explanation: str
+    request: _Request
+    response: _Response | None
+
+
+def detail(
+    request: SendRequest,
+    result: AttemptResult,
+    *,
+    number: int,
+    explanation: str,
+    own: Mapping[str, str],
+    body: str | msgspec.UnsetType = msgspec.UNSET,
+) -> bytes:
+    """Give the JSON of an attempt as the API shows it; without the request's `body` where it is the stored event's.
+
+    `own` are the endpoint's own headers: their values may be passwords and are hidden. Texts of the receiver that are
+    not UTF-8 are shown with the replacement character.
+    """
+    hidden = {name.lower() for name in own}
+    headers = {name: HIDDEN if name in hidden else value for name, value in request.headers.items()}
+    response = None
+    if result.status is not None:
+        answered = result.response_body.decode("utf-8", "replace")
+        response = _Response(result.response_headers, answered, result.truncated)
+    return _encode(
+        _Detail(
+            number, result.started_at, result.outcome, result.status, result.address, result.reused_connection,
+            result.timings_ms, explanation, _Request("POST", request.url, headers, body), response,
+        )
+    )  # fmt: skip

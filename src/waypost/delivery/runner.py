@@ -1,0 +1,402 @@
+"""The shell around one endpoint's engine: it does what the engine says and tells it what came of it."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+import structlog
+
+from waypost.clock import Clock, to_micros
+from waypost.delivery.attempt import detail, judge, prepare
+from waypost.delivery.engine import Engine
+from waypost.delivery.explain import explain
+from waypost.delivery.health import Health
+from waypost.delivery.rows import RowCache
+from waypost.delivery.sender import AttemptResult, Sender, SendRequest, Timings
+from waypost.delivery.signals import (
+    Effect,
+    LogGrew,
+    LogRead,
+    Owed,
+    Paused,
+    Pending,
+    PendingState,
+    Persist,
+    ReadLog,
+    ResendAsked,
+    Resumed,
+    Send,
+    Settings,
+    SettingsChanged,
+    Signal,
+    Standing,
+    Start,
+    Stored,
+    TimeIs,
+    Verdict,
+    WakeAt,
+)
+from waypost.events import patterns
+from waypost.ids import AccountId, EndpointId, EventId
+from waypost.log.records import (
+    AttemptRow,
+    EndpointRecord,
+    EndpointWrite,
+    Lease,
+    LoadedEndpoint,
+    LogRow,
+    PendingRow,
+)
+from waypost.log.records import Standing as StandingRow
+
+log = structlog.get_logger(__name__)
+
+Key = tuple[AccountId, EndpointId]
+
+
+class Host(Protocol):
+    """What a runner needs of the worker it lives in."""
+
+    clock: Clock
+    sender: Sender
+    rows: RowCache
+
+    def now_us(self) -> int:
+        """Give the engine's time: microseconds, never stepping back."""
+        ...
+
+    def jitter(self) -> float:
+        """Draw a number in [0, 1)."""
+        ...
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run `work` beside; what it raises is logged."""
+        ...
+
+    def store_soon(self, runner: "Runner") -> None:
+        """Put what the runner has to store on disk, together with that of others."""
+        ...
+
+    def may_send(self, start: Callable[[], None]) -> bool:
+        """Say whether an attempt may go out now; when not, `start` is called once it may."""
+        ...
+
+    async def read_log(self, account_id: AccountId, after: int, limit: int) -> list[LogRow]:
+        """Give the rows after `after`, however long the database takes to come back."""
+        ...
+
+    async def read_row(self, account_id: AccountId, position: int) -> LogRow | None:
+        """Give one row, None when retention took it."""
+        ...
+
+
+@dataclass(slots=True)
+class Unstored:
+    """What waits to be stored of one endpoint; later words on a position replace earlier ones."""
+
+    attempts: list[AttemptRow] = field(default_factory=list)
+    put: dict[int, PendingRow] = field(default_factory=dict)
+    gone: set[int] = field(default_factory=set)
+    cursor: int | None = None
+    standing: StandingRow | None = None
+    failed: list[int] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return self.standing is not None
+
+
+def engine_settings(endpoint: EndpointRecord) -> Settings:
+    """Give what the engine needs to know of an endpoint."""
+    settings = endpoint.settings
+    return Settings(
+        retry_schedule_s=tuple(settings.retry_schedule),
+        in_flight_max=settings.max_in_flight,
+        rate_per_second=settings.rate_per_second,
+        ordered=settings.ordering == "shipment",
+    )
+
+
+def engine_start(loaded: LoadedEndpoint) -> Start:
+    """Give what is stored of an endpoint in the engine's words."""
+    endpoint, standing = loaded.endpoint, loaded.endpoint.standing
+    return Start(
+        cursor=endpoint.cursor,
+        log_end=loaded.log_position,
+        standing=Standing(
+            health=Health(standing.health),
+            reason=standing.reason,
+            since=standing.since,
+            failures_in_a_row=standing.failures_in_a_row,
+            failing_since=standing.failing_since,
+            last_success_at=standing.last_success_at,
+            held_until=standing.held_until,
+        ),
+        paused=endpoint.paused_at is not None,
+        pending=tuple(pending_of(row) for row in loaded.pending),
+        settled_past_cursor=loaded.settled_past_cursor,
+        attempts_past_cursor=dict(loaded.attempts_past_cursor),
+    )
+
+
+def pending_of(row: PendingRow) -> Pending:
+    """Give a stored row in the engine's words."""
+    return Pending(
+        row.position, row.key, PendingState(row.state), row.due_at or 0, row.failures, row.attempts,
+        row.first_attempt_at, row.last_attempt_at,
+    )  # fmt: skip
+
+
+class Runner:
+    """Runs one endpoint for as long as its lease is ours."""
+
+    def __init__(self, host: Host, lease: Lease, loaded: LoadedEndpoint) -> None:
+        self.key: Key = (lease.account_id, lease.endpoint_id)
+        self.unstored = Unstored()
+        self.gone_lately: set[int] | None = None  # positions settled while the rows are being read anew
+        self.dropped = False
+        self._host = host
+        self._account_id = lease.account_id
+        self._epoch = lease.epoch
+        self._events: dict[int, EventId] = {row.position: row.event_id for row in loaded.pending}
+        self._results: dict[int, tuple[SendRequest | None, AttemptResult, str]] = {}
+        self._signals: deque[Signal] = deque()
+        self._taking = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0
+        self._use(loaded.endpoint)
+        self.engine = Engine(engine_settings(loaded.endpoint), engine_start(loaded), host.now_us())
+
+    # -- what the worker calls
+
+    def give(self, signal: Signal) -> None:
+        """Tell the engine, and do what follows. A signal that comes meanwhile waits its turn."""
+        self._signals.append(signal)
+        if self._taking or self.dropped:
+            return
+        self._taking = True
+        try:
+            while self._signals and not self.dropped:
+                for effect in self.engine.take(self._signals.popleft(), self._host.now_us()):
+                    self._do(effect)
+        finally:
+            self._taking = False
+
+    def refresh(self, loaded: LoadedEndpoint) -> None:
+        """Take over what was changed from outside: settings, secrets, wishes, pause, resume and resends."""
+        endpoint = loaded.endpoint
+        resumed = endpoint.standing.version != self.endpoint.standing.version
+        url_changed = endpoint.settings.url != self.endpoint.settings.url
+        self._use(endpoint)
+        if url_changed:
+            self._host.sender.forget(self._pool_key)
+        self.give(SettingsChanged(engine_settings(endpoint)))
+        paused = endpoint.paused_at is not None
+        if paused:
+            self.give(Paused())
+        if resumed or (self.engine.paused and not paused):
+            self.give(Resumed())
+        gone_lately, self.gone_lately = self.gone_lately or set(), None
+        asked = [row for row in loaded.pending if row.position not in gone_lately]
+        self._events.update({row.position: row.event_id for row in asked})
+        self.give(ResendAsked(tuple(pending_of(row) for row in asked)))
+        self.give(LogGrew(loaded.log_position))
+
+    def take_unstored(self) -> tuple[EndpointWrite, tuple[int, ...]]:
+        """Give what is to be stored, and the final failures in it; from now on it is the caller's to store."""
+        unstored, self.unstored = self.unstored, Unstored()
+        write = EndpointWrite(
+            account_id=self._account_id, endpoint_id=self.key[1], epoch=self._epoch, cursor=unstored.cursor,
+            standing=unstored.standing, attempts=tuple(unstored.attempts), pending_put=tuple(unstored.put.values()),
+            pending_gone=tuple(unstored.gone),
+        )  # fmt: skip
+        return write, tuple(unstored.failed)
+
+    def stored(self, failed: tuple[int, ...]) -> None:
+        """What was taken to be stored is on disk."""
+        if failed:
+            self.give(Stored(failed))
+
+    def drop(self) -> None:
+        """Do nothing more: the endpoint is somebody else's now, or gone."""
+        self.dropped = True
+        if self._timer is not None:
+            self._timer.cancel()
+
+    # -- what the engine says
+
+    def _do(self, effect: Effect) -> None:
+        match effect:
+            case Persist():
+                self._persist(effect)
+            case Send():
+                if self._host.may_send(lambda: self._start(effect)):
+                    self._start(effect)
+            case ReadLog(after, limit):
+                rows = self._host.rows.after(self._account_id, after, limit)
+                if rows:
+                    self._read(rows)
+                else:
+                    self._host.spawn(self._read_from_store(after, limit))
+            case WakeAt(at):
+                self._wake_at(at)
+
+    def _start(self, send: Send) -> None:
+        if not self.dropped:
+            self._host.spawn(self._attempt(send))
+
+    async def _attempt(self, send: Send) -> None:
+        row = self._host.rows.get(self._account_id, send.position) or await self._host.read_row(
+            self._account_id, send.position
+        )
+        if self.dropped:
+            return
+        request: SendRequest | None = None
+        try:
+            assert row is not None, f"position {send.position} is owed and not in the log"
+            request = self._request(row, send.number)
+            if send.fresh:
+                self._host.sender.forget(self._pool_key)
+            result = await self._host.sender.send(request)
+        except Exception as error:
+            log.exception("attempt_broke", endpoint_id=self.key[1], position=send.position)
+            result = AttemptResult(
+                outcome="bad_answer", started_at=self._host.clock.now(), timings_ms=Timings(), error_text=repr(error)
+            )
+        self._ended(send, request, result)
+
+    def _request(self, row: LogRow, number: int) -> SendRequest:
+        now = self._host.clock.now()
+        return prepare(
+            self.endpoint.settings, self._live_secrets(now), pool_key=self._pool_key, event_id=row.event_id,
+            event_type=row.type, body=row.body, number=number, timestamp=int(now.timestamp()),
+        )  # fmt: skip
+
+    def _ended(self, send: Send, request: SendRequest | None, result: AttemptResult) -> None:
+        if self.dropped:
+            return
+        reason = "" if result.outcome == "success" else explain(result, self.endpoint.settings.timeout_seconds)
+        self._results[send.position] = (request, result, reason)
+        if result.outcome != "success":
+            log.info(
+                "attempt_failed", account_id=self._account_id, endpoint_id=self.key[1],
+                event_id=self._events.get(send.position), attempt=send.number, outcome=result.outcome,
+                status=result.status, duration_ms=result.timings_ms.total,
+            )  # fmt: skip
+        now = self._host.clock.now()
+        self.give(judge(result, send.position, reason=reason, jitter=self._host.jitter(), now=now))
+
+    async def _read_from_store(self, after: int, limit: int) -> None:
+        rows = await self._host.read_log(self._account_id, after, limit)
+        if rows:
+            self._read(rows)
+        else:
+            self.give(LogRead((), after))
+
+    def _read(self, rows: list[LogRow]) -> None:
+        owed = []
+        for row in rows:
+            if self._wants(row):
+                self._events[row.position] = row.event_id
+                owed.append(Owed(row.position, row.key))
+        self.give(LogRead(owed, rows[-1].position))
+
+    def _wants(self, row: LogRow) -> bool:
+        for from_position, matcher in self._matchers:
+            if row.position >= from_position:
+                try:
+                    return matcher(row.type, row.body)
+                except Exception:
+                    log.exception("event_not_judged", endpoint_id=self.key[1], position=row.position)
+                    return True
+        return False
+
+    def _wake_at(self, at: int) -> None:
+        if self._timer is not None:
+            if self._timer_at <= at:
+                return  # it wakes early and finds nothing to do, which is cheaper than a new timer each time
+            self._timer.cancel()
+        self._timer_at = at
+        delay_s = max(0, at - self._host.now_us()) / 1_000_000
+        self._timer = asyncio.get_running_loop().call_later(delay_s, self._wake)
+
+    def _wake(self) -> None:
+        self._timer = None
+        self.give(TimeIs())
+
+    # -- what is stored
+
+    def _persist(self, persist: Persist) -> None:
+        unstored = self.unstored
+        for row in persist.put:
+            unstored.gone.discard(row.position)
+            unstored.put[row.position] = self._row(row)
+        for position in persist.gone:
+            unstored.put.pop(position, None)
+            unstored.gone.add(position)
+            if self.gone_lately is not None:
+                self.gone_lately.add(position)
+        for position, number, verdict in persist.attempts:
+            unstored.attempts.append(self._attempt_row(position, number, verdict))
+            if verdict is Verdict.FAILED:
+                unstored.failed.append(position)
+            if verdict is not Verdict.RETRYING:
+                self._events.pop(position, None)
+        if persist.cursor is not None:
+            unstored.cursor = persist.cursor
+        unstored.standing = self._standing(persist.standing)
+        self._host.store_soon(self)
+
+    def _row(self, row: Pending) -> PendingRow:
+        return PendingRow(
+            row.position, row.key, self._events[row.position], row.state.value, row.due_at, row.failures,
+            row.attempts, row.first_attempt_at, row.last_attempt_at,
+        )  # fmt: skip
+
+    def _attempt_row(self, position: int, number: int, verdict: Verdict) -> AttemptRow:
+        request, result, reason = self._results.pop(position)
+        settings = self.endpoint.settings
+        if request is None:
+            request = SendRequest(
+                url=settings.url, headers={}, body=b"", timeout_s=settings.timeout_seconds, pool_key=self._pool_key
+            )
+        explanation = reason or explain(result, settings.timeout_seconds)
+        return AttemptRow(
+            position=position,
+            number=number,
+            event_id=self._events[position],
+            started_at=to_micros(result.started_at),
+            verdict=verdict.value,
+            outcome=result.outcome,
+            status=result.status,
+            duration_us=round(result.timings_ms.total * 1000),
+            detail=detail(request, result, number=number, explanation=explanation, own=settings.headers),
+        )
+
+    def _standing(self, standing: Standing) -> StandingRow:
+        return StandingRow(
+            health=standing.health.value,
+            reason=standing.reason,
+            since=standing.since,
+            version=self.endpoint.standing.version,
+            failures_in_a_row=standing.failures_in_a_row,
+            failing_since=standing.failing_since,
+            last_success_at=standing.last_success_at,
+            held_until=standing.held_until,
+        )
+
+    # -- the endpoint's settings
+
+    def _use(self, endpoint: EndpointRecord) -> None:
+        self.endpoint = endpoint
+        self._pool_key = f"{endpoint.account_id}/{endpoint.endpoint_id}"
+        self._matchers = [
+            (version.from_position, patterns.compile(version.wants)) for version in reversed(endpoint.versions)
+        ]
+
+    def _live_secrets(self, now: datetime) -> list[str]:
+        return [
+            secret.secret for secret in self.endpoint.secrets if secret.expires_at is None or secret.expires_at > now
+        ]

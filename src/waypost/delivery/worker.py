@@ -1,0 +1,345 @@
+"""The worker: owns clock, store and sender, and runs the engines of the endpoints it has leases for.
+
+Each of its loops goes on after any error, with growing pauses, and says so. Endpoints share the connection pool's
+process, the log's rows in memory and the writes to disk; nothing else, so that one in trouble costs only itself.
+"""
+
+import asyncio
+import contextlib
+import random
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
+
+import structlog
+
+from waypost.clock import Clock, to_micros
+from waypost.delivery.rows import RowCache
+from waypost.delivery.runner import Key, Runner
+from waypost.delivery.sender import Sender
+from waypost.delivery.signals import LogGrew, TimeIs
+from waypost.errors import NotFound
+from waypost.ids import AccountId, EndpointId
+from waypost.log.records import EndpointWrite, Lease, LoadedEndpoint, LogRow
+
+UNSTORED_MAX = 2_000  # attempts whose results may wait for a slow disk before no more go out
+LEASE_TTL_S = 5.0
+LEASE_EVERY_S = 1.5
+LEASES_A_ROUND = 1_000
+PAUSE_S_MIN, PAUSE_S_MAX = 0.05, 5.0
+READ_ROWS = 256  # at least so many rows a read, since other endpoints stand near
+WIND_DOWN_S_MAX = 5.0
+
+log = structlog.get_logger(__name__)
+T = TypeVar("T")
+
+
+class Store(Protocol):
+    """The log, as far as delivery needs it. Every call may raise while the database is away."""
+
+    async def take_leases(self, owner: str, ttl_s: float, limit: int) -> list[Lease]:
+        """Take endpoints that no living worker owns, at most `limit`, and live on for `ttl_s`."""
+        ...
+
+    async def renew_lease(self, owner: str, ttl_s: float) -> bool:
+        """Live on for `ttl_s`; False when the lease had lapsed and everything may be another's."""
+        ...
+
+    async def release_leases(self, owner: str) -> None:
+        """Leave them to others at once."""
+        ...
+
+    async def load_endpoint(self, account_id: AccountId, endpoint_id: EndpointId) -> LoadedEndpoint:
+        """Give all that an owner needs. Raises NotFound when the endpoint is gone."""
+        ...
+
+    async def events_after(self, account_id: AccountId, position: int, limit: int) -> list[LogRow]:
+        """Give the log's rows after `position`, in order."""
+        ...
+
+    async def events_at(self, account_id: AccountId, positions: Sequence[int]) -> list[LogRow]:
+        """Give these rows, as far as they are there."""
+        ...
+
+    async def persist(self, writes: Sequence[EndpointWrite]) -> set[tuple[AccountId, EndpointId]]:
+        """Store all of it; gives the endpoints whose lease is another's now, of which nothing was stored."""
+        ...
+
+
+class Worker:
+    """Delivers the events of the endpoints it holds. `run` does it until cancelled."""
+
+    def __init__(
+        self, store: Store, sender: Sender, clock: Clock, *, owner: str, dice: random.Random | None = None
+    ) -> None:
+        """`owner` names this process in leases; `dice` draws the jitter."""
+        self.clock = clock
+        self.sender = sender
+        self.rows = RowCache()
+        self.owner = owner
+        self._store = store
+        self._dice = dice or random.Random()  # noqa: S311 - jitter, not a secret
+        self._anchor_us = to_micros(clock.now()) - round(clock.monotonic() * 1_000_000)
+        self._runners: dict[Key, Runner] = {}
+        self._by_account: dict[AccountId, dict[Key, Runner]] = {}
+        self._ends: dict[AccountId, int] = {}
+        self._reading: dict[tuple[AccountId, int], asyncio.Future[list[LogRow]]] = {}
+        self._to_store: dict[Key, Runner] = {}
+        self._store_wanted = asyncio.Event()
+        self._unstored = 0
+        self._held_back: deque[Callable[[], None]] = deque()
+        self._to_sync: dict[Key, bool] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stopping = False
+        self._leases_held = False
+        self._stored_last = True
+
+    # -- what the service calls
+
+    async def run(self, *, started: Callable[[], None] | None = None) -> None:
+        """Deliver until cancelled; then let what is out end, store what came of it and let the leases go."""
+        leases = asyncio.create_task(self._forever("leases", self._hold_leases))
+        store = asyncio.create_task(self._forever("store", self._store_what_waits))
+        if started:
+            started()
+        try:
+            await asyncio.gather(asyncio.shield(leases), asyncio.shield(store))
+        finally:
+            leases.cancel()
+            await self._wind_down()
+            store.cancel()
+            await asyncio.gather(leases, store, return_exceptions=True)
+
+    def log_grew(self, ends: Mapping[AccountId, int]) -> None:
+        """Say that accounts' logs now end at these positions. Call it in the event loop."""
+        for account_id, end in ends.items():
+            self._ends[account_id] = max(end, self._ends.get(account_id, 0))
+            for runner in tuple(self._by_account.get(account_id, {}).values()):
+                runner.give(LogGrew(end))
+
+    def endpoint_changed(self, account_id: AccountId, endpoint_id: EndpointId) -> None:
+        """Say that an endpoint was made, changed, paused, resumed, deleted or asked to resend. In the event loop."""
+        key = (account_id, endpoint_id)
+        if key in self._to_sync:
+            self._to_sync[key] = True  # once more, since what is being read may be older than this
+            return
+        self._to_sync[key] = False
+        self.spawn(self._sync(key))
+
+    def ready(self) -> bool:
+        """Say whether delivery works: leases are held, and the last results went to disk."""
+        return self._leases_held and self._stored_last and not self._stopping
+
+    @property
+    def endpoints(self) -> int:
+        """How many endpoints this worker delivers to."""
+        return len(self._runners)
+
+    @property
+    def in_flight(self) -> int:
+        """How many attempts are out."""
+        return sum(runner.engine.in_flight for runner in self._runners.values())
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is owed, out or to be stored, as far as this worker knows."""
+        return not self._to_store and not self._unstored and all(run.engine.idle for run in self._runners.values())
+
+    # -- what runners call
+
+    def now_us(self) -> int:
+        """Give the engine's time: the wall clock at the start, moved on by the monotonic one."""
+        return self._anchor_us + round(self.clock.monotonic() * 1_000_000)
+
+    def jitter(self) -> float:
+        """Draw a number in [0, 1)."""
+        return self._dice.random()
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run `work` beside; what it raises is logged."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def store_soon(self, runner: Runner) -> None:
+        """Put what the runner has to store on disk, together with that of others."""
+        self._to_store[runner.key] = runner
+        self._store_wanted.set()
+
+    def may_send(self, start: Callable[[], None]) -> bool:
+        """Say whether an attempt may go out now; when not, `start` is called once it may."""
+        if self._stopping:
+            return False
+        if self._unstored + self._waiting_to_be_stored() < UNSTORED_MAX:
+            return True
+        self._held_back.append(start)
+        return False
+
+    async def read_log(self, account_id: AccountId, after: int, limit: int) -> list[LogRow]:
+        """Give the rows after `after`; endpoints that stand at the same place share one read."""
+        key = (account_id, after)
+        if key in self._reading:
+            return (await self._reading[key])[:limit]
+        rows_max = max(limit, READ_ROWS)
+        future = self._reading[key] = asyncio.get_running_loop().create_future()
+        try:
+            rows = await self._insist("read", lambda: self._store.events_after(account_id, after, rows_max))
+            self.rows.add(account_id, rows)
+            future.set_result(rows)
+            return rows[:limit]
+        finally:
+            del self._reading[key]
+            if not future.done():
+                future.cancel()
+
+    async def read_row(self, account_id: AccountId, position: int) -> LogRow | None:
+        """Give one row, None when it is not in the log."""
+        rows = await self._insist("read", lambda: self._store.events_at(account_id, [position]))
+        self.rows.add(account_id, rows)
+        return rows[0] if rows else None
+
+    # -- leases
+
+    async def _hold_leases(self) -> None:
+        taken = await self._store.take_leases(self.owner, LEASE_TTL_S, LEASES_A_ROUND)
+        for lease in taken:
+            await self._start(lease)
+        if len(taken) == LEASES_A_ROUND:
+            return
+        self._leases_held = True
+        await asyncio.sleep(LEASE_EVERY_S)
+        if not await self._store.renew_lease(self.owner, LEASE_TTL_S):
+            log.warning("leases_lapsed", owner=self.owner, endpoints=len(self._runners))
+            for key in tuple(self._runners):
+                self._drop(key)
+
+    async def _start(self, lease: Lease) -> None:
+        try:
+            loaded = await self._store.load_endpoint(lease.account_id, lease.endpoint_id)
+        except NotFound:
+            return  # deleted since the lease was taken
+        self._drop((lease.account_id, lease.endpoint_id))
+        runner = Runner(self, lease, loaded)
+        self._runners[runner.key] = runner
+        self._by_account.setdefault(lease.account_id, {})[runner.key] = runner
+        runner.give(TimeIs())
+        if (end := self._ends.get(lease.account_id, 0)) > loaded.log_position:
+            runner.give(LogGrew(end))
+
+    def _drop(self, key: Key) -> None:
+        runner = self._runners.pop(key, None)
+        if runner is None:
+            return
+        runner.drop()
+        self._to_store.pop(key, None)
+        of_account = self._by_account[key[0]]
+        del of_account[key]
+        if not of_account:
+            del self._by_account[key[0]]
+
+    async def _sync(self, key: Key) -> None:
+        while True:
+            await self._insist("sync", lambda: self._sync_once(key))
+            if not self._to_sync.pop(key):
+                return
+            self._to_sync[key] = False
+
+    async def _sync_once(self, key: Key) -> None:
+        runner = self._runners.get(key)
+        if runner is None:
+            for lease in await self._store.take_leases(self.owner, LEASE_TTL_S, LEASES_A_ROUND):
+                await self._start(lease)
+            return
+        runner.gone_lately = set(runner.unstored.gone)
+        try:
+            loaded = await self._store.load_endpoint(*key)
+        except NotFound:
+            self._drop(key)
+            return
+        if not runner.dropped:
+            runner.refresh(loaded)
+
+    # -- storing
+
+    def _waiting_to_be_stored(self) -> int:
+        return sum(len(runner.unstored.attempts) for runner in self._to_store.values())
+
+    async def _store_what_waits(self) -> None:
+        await self._store_wanted.wait()
+        self._store_wanted.clear()
+        runners, self._to_store = self._to_store, {}
+        taken = [(runner, *runner.take_unstored()) for runner in runners.values() if not runner.dropped]
+        if not taken:
+            return
+        self._unstored = sum(len(write.attempts) for _, write, _ in taken)
+        writes = [write for _, write, _ in taken]
+        stale = await self._insist("persist", lambda: self._persist(writes))
+        self._unstored = 0
+        for runner, _, failed in taken:
+            if runner.key in stale:
+                log.warning("lease_lost", account_id=runner.key[0], endpoint_id=runner.key[1])
+                self._drop_runner(runner)
+            elif not runner.dropped:
+                runner.stored(failed)
+        self._release_held_back()
+
+    def _drop_runner(self, runner: Runner) -> None:
+        if self._runners.get(runner.key) is runner:
+            self._drop(runner.key)
+
+    async def _persist(self, writes: list[EndpointWrite]) -> set[tuple[AccountId, EndpointId]]:
+        self._stored_last = False
+        stale = await self._store.persist(writes)
+        self._stored_last = True
+        return stale
+
+    def _release_held_back(self) -> None:
+        while self._held_back and self._waiting_to_be_stored() < UNSTORED_MAX:
+            self._held_back.popleft()()
+
+    # -- going on
+
+    async def _forever(self, name: str, step: Callable[[], Awaitable[None]]) -> None:
+        pause_s = PAUSE_S_MIN
+        while True:
+            try:
+                await step()
+                pause_s = PAUSE_S_MIN
+            except asyncio.CancelledError:
+                raise
+            except Exception:  # a loop that ends would hold every delivery for good
+                log.exception("delivery_loop_failed", loop=name, again_in_s=pause_s)
+                await asyncio.sleep(pause_s)
+                pause_s = min(pause_s * 2, PAUSE_S_MAX)
+
+    async def _insist(self, what: str, act: Callable[[], Awaitable[T]]) -> T:
+        pause_s = PAUSE_S_MIN
+        while True:
+            try:
+                return await act()
+            except asyncio.CancelledError:
+                raise
+            except Exception as error:  # noqa: BLE001 - the database is away; what was promised waits for it
+                log.warning("delivery_must_wait", doing=what, error=str(error), again_in_s=pause_s)
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 2, PAUSE_S_MAX)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("delivery_task_failed", exc_info=error)
+
+    async def _wind_down(self) -> None:
+        """Nothing new goes out; what is out ends as cancelled or answered, and is written down."""
+        self._stopping = True
+        self._leases_held = False
+        await self.sender.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(WIND_DOWN_S_MAX):
+                while self.in_flight or self._to_store or self._unstored:  # noqa: ASYNC110 - the process is ending
+                    await asyncio.sleep(0.01)
+                await self._store.release_leases(self.owner)
+        for key in tuple(self._runners):
+            self._drop(key)
+        for task in self._tasks:
+            task.cancel()
