@@ -1,0 +1,1 @@
+"""The story that `waypost demo` plays: a carrier, the service, and a shop that listens."""
