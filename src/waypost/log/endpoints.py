@@ -1,0 +1,348 @@
+"""Endpoints: their settings, what they want of the log, their secrets, and their owner's wishes.
+
+What an endpoint wants is versioned by position: a change takes the account's lock and applies to the events after it,
+so that every event is judged by the wishes of its own time, whenever it is asked about.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Row, Select, and_, delete, insert, select, update
+
+from waypost.clock import from_micros, to_micros
+from waypost.errors import InvalidDocument, NotFound
+from waypost.events.patterns import Wants
+from waypost.ids import AccountId, EndpointId
+from waypost.log import auditing
+from waypost.log.cursors import page_of, read_name_cursor
+from waypost.log.database import insert_into
+from waypost.log.events import first_position_since
+from waypost.log.records import (
+    EndpointRecord,
+    EndpointSecret,
+    EndpointSettings,
+    EndpointVersion,
+    Page,
+    Standing,
+)
+from waypost.log.tables import endpoint_secrets, endpoint_versions, endpoints
+from waypost.log.transaction import Tx, Unit
+from waypost.log.vault import Vault, place
+
+
+class _Sealed(msgspec.Struct):
+    """The part of the settings that may hold passwords."""
+
+    auth: dict[str, str]
+    headers: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Rotated:
+    """The new secret of an endpoint, and until when the one before signs too."""
+
+    secret: str = field(repr=False)
+    previous_expires_at: datetime | None
+
+
+# -- units -------------------------------------------------------------------------------------------------------------
+
+
+def create_endpoint(
+    account_id: AccountId,
+    settings: EndpointSettings,
+    wants: Wants,
+    *,
+    secret: str,
+    start: str | int | datetime = "now",
+    paused: bool = False,
+) -> Unit[EndpointRecord]:
+    """Make an endpoint that is owed the events after `start`: `now`, `beginning`, a position, or a time.
+
+    A time means from the first event recorded at or after it. InvalidDocument when a position is not in the log yet.
+    """
+
+    def work(tx: Tx) -> EndpointRecord:
+        cursor = _start_position(tx, account_id, start)
+        endpoint_id = tx.ids.endpoint_id(tx.now)
+        key = {"account_id": account_id, "endpoint_id": endpoint_id}
+        times = {"created_at": tx.now_us, "updated_at": tx.now_us, "health_since": tx.now_us}
+        standing = {"health": "active", "health_version": 0, "failures_in_a_row": 0, "epoch": 0}
+        progress = {"start_position": cursor, "cursor": cursor, "paused_at": tx.now_us if paused else None}
+        row = key | times | standing | progress | _settings_columns(tx.vault, account_id, endpoint_id, settings)
+        tx.connection.execute(insert(endpoints), row)
+        _put_version(tx, account_id, endpoint_id, cursor + 1, wants)
+        _put_secret(tx, account_id, endpoint_id, secret)
+        tx.changed_endpoints.add((account_id, endpoint_id))
+        return read_endpoint(tx.connection, tx.vault, account_id, endpoint_id)
+
+    return Unit(account_id, work, locks=(account_id,))
+
+
+def change_endpoint(
+    account_id: AccountId,
+    endpoint_id: EndpointId,
+    change: Callable[[EndpointRecord], tuple[EndpointSettings, Wants]],
+) -> Unit[EndpointRecord]:
+    """Change an endpoint's settings, and what it wants of the events after the change.
+
+    `change` is pure: it is given the endpoint as it stands, so that two changes at once cannot undo each other, and
+    gives the settings and wants it shall have, or raises a CallerError.
+    """
+
+    def work(tx: Tx) -> EndpointRecord:
+        end = tx.head(account_id).position
+        before = read_endpoint(tx.connection, tx.vault, account_id, endpoint_id)
+        settings, wants = change(before)
+        columns = _settings_columns(tx.vault, account_id, endpoint_id, settings) | {"updated_at": tx.now_us}
+        tx.connection.execute(update(endpoints).where(_one(account_id, endpoint_id)).values(**columns))
+        if wants != before.wants:
+            _put_version(tx, account_id, endpoint_id, end + 1, wants)
+        tx.changed_endpoints.add((account_id, endpoint_id))
+        return read_endpoint(tx.connection, tx.vault, account_id, endpoint_id)
+
+    return Unit(account_id, work, locks=(account_id,))
+
+
+def delete_endpoint(account_id: AccountId, endpoint_id: EndpointId) -> Unit[None]:
+    """Forget an endpoint and what it is owed. Its attempts stay until their time is over."""
+
+    def work(tx: Tx) -> None:
+        if tx.connection.execute(delete(endpoints).where(_one(account_id, endpoint_id))).rowcount == 0:
+            raise _no_endpoint(endpoint_id)
+        tx.changed_endpoints.add((account_id, endpoint_id))
+
+    return Unit(account_id, work)
+
+
+def pause_endpoint(account_id: AccountId, endpoint_id: EndpointId) -> Unit[EndpointRecord]:
+    """Hold the deliveries of an endpoint. Pausing a paused one leaves it as it is."""
+
+    def work(tx: Tx) -> EndpointRecord:
+        before = read_endpoint(tx.connection, tx.vault, account_id, endpoint_id)
+        if before.paused_at is None:
+            paused = {"paused_at": tx.now_us, "updated_at": tx.now_us}
+            tx.connection.execute(update(endpoints).where(_one(account_id, endpoint_id)).values(**paused))
+        tx.changed_endpoints.add((account_id, endpoint_id))
+        return read_endpoint(tx.connection, tx.vault, account_id, endpoint_id)
+
+    return Unit(account_id, work)
+
+
+def resume_endpoint(account_id: AccountId, endpoint_id: EndpointId) -> Unit[EndpointRecord]:
+    """Let the deliveries go on, from pause, failing or suspension. An active one is left as it is."""
+
+    def work(tx: Tx) -> EndpointRecord:
+        before = read_endpoint(tx.connection, tx.vault, account_id, endpoint_id)
+        if before.state != "active" or before.standing.health != "active":
+            healthy = {
+                "paused_at": None,
+                "health": "active",
+                "health_reason": None,
+                "health_since": tx.now_us,
+                "health_version": endpoints.c.health_version + 1,
+                "failures_in_a_row": 0,
+                "failing_since": None,
+                "held_until": None,
+                "updated_at": tx.now_us,
+            }
+            tx.connection.execute(update(endpoints).where(_one(account_id, endpoint_id)).values(**healthy))
+        tx.changed_endpoints.add((account_id, endpoint_id))
+        return read_endpoint(tx.connection, tx.vault, account_id, endpoint_id)
+
+    return Unit(account_id, work)
+
+
+def rotate_secret(account_id: AccountId, endpoint_id: EndpointId, secret: str, overlap_s: int) -> Unit[Rotated]:
+    """Sign with a new secret from now on, and with the one before too for `overlap_s` seconds."""
+
+    def work(tx: Tx) -> Rotated:
+        endpoint = read_endpoint(tx.connection, tx.vault, account_id, endpoint_id)
+        expires_at = tx.now + timedelta(seconds=overlap_s)
+        mine = _secrets_of(account_id, endpoint_id)
+        secret_rows = endpoint_secrets.c
+        tx.connection.execute(delete(endpoint_secrets).where(mine, secret_rows.expires_at <= tx.now_us))
+        ending = {"expires_at": to_micros(expires_at)}
+        tx.connection.execute(update(endpoint_secrets).where(mine, secret_rows.expires_at.is_(None)).values(**ending))
+        _put_secret(tx, account_id, endpoint_id, secret)
+        tx.changed_endpoints.add((account_id, endpoint_id))
+        return Rotated(secret, expires_at if endpoint.secrets and overlap_s > 0 else None)
+
+    return Unit(account_id, work)
+
+
+def reveal_secret(account_id: AccountId, endpoint_id: EndpointId, actor: str) -> Unit[Rotated]:
+    """Give the secret of an endpoint, and write down that `actor` asked for it."""
+
+    def work(tx: Tx) -> Rotated:
+        endpoint = read_endpoint(tx.connection, tx.vault, account_id, endpoint_id)
+        auditing.record(tx, account_id, actor=actor, action="endpoint.secret_revealed", subject=endpoint_id)
+        live = [
+            secret.expires_at for secret in endpoint.secrets[1:] if secret.expires_at and secret.expires_at > tx.now
+        ]
+        return Rotated(endpoint.secrets[0].secret, max(live, default=None))
+
+    return Unit(account_id, work)
+
+
+def _start_position(tx: Tx, account_id: AccountId, start: str | int | datetime) -> int:
+    end = tx.head(account_id).position
+    if start == "now":
+        return end
+    if start == "beginning":
+        return 0
+    if isinstance(start, datetime):
+        return first_position_since(tx.connection, account_id, to_micros(start), end) - 1
+    if isinstance(start, int) and 0 <= start <= end:
+        return start
+    raise InvalidDocument(f"The log ends at position {end}; start at or before it.", path="/start")
+
+
+def _settings_columns(
+    vault: Vault, account_id: AccountId, endpoint_id: EndpointId, settings: EndpointSettings
+) -> dict[str, object]:
+    sealed = msgspec.json.encode(_Sealed(settings.auth, settings.headers))
+    plain = msgspec.structs.replace(settings, auth={"type": settings.auth.get("type", "none")}, headers={})
+    return {
+        "settings": msgspec.json.encode(plain).decode(),
+        "sealed_settings": vault.seal(sealed, place("endpoints", account_id, endpoint_id)),
+    }
+
+
+def _put_version(tx: Tx, account_id: AccountId, endpoint_id: EndpointId, from_position: int, wants: Wants) -> None:
+    row = {"account_id": account_id, "endpoint_id": endpoint_id, "from_position": from_position}
+    statement = insert_into(tx.connection, endpoint_versions)
+    statement = statement.on_conflict_do_update(
+        index_elements=["account_id", "endpoint_id", "from_position"], set_={"wants": statement.excluded.wants}
+    )
+    tx.connection.execute(statement, row | {"wants": msgspec.json.encode(wants).decode()})
+
+
+def _put_secret(tx: Tx, account_id: AccountId, endpoint_id: EndpointId, secret: str) -> None:
+    secret_id = tx.ids.new("sec_", tx.now)
+    ciphertext = tx.vault.seal(secret.encode(), place("endpoint_secrets", account_id, endpoint_id, secret_id))
+    key = {"account_id": account_id, "endpoint_id": endpoint_id, "secret_id": secret_id}
+    tx.connection.execute(insert(endpoint_secrets), key | {"ciphertext": ciphertext, "created_at": tx.now_us})
+
+
+# -- reading -----------------------------------------------------------------------------------------------------------
+
+
+def read_endpoint(
+    connection: Connection, vault: Vault, account_id: AccountId, endpoint_id: EndpointId
+) -> EndpointRecord:
+    """Give an endpoint with its secrets in clear, or raise NotFound."""
+    row = connection.execute(endpoint_row(account_id, endpoint_id)).first()
+    if row is None:
+        raise _no_endpoint(endpoint_id)
+    return _records(connection, vault, account_id, [row])[0]
+
+
+def list_endpoints(
+    connection: Connection, vault: Vault, account_id: AccountId, limit: int, cursor: str | None
+) -> Page[EndpointRecord]:
+    """Give a page of an account's endpoints, the oldest first."""
+    rows = connection.execute(endpoints_after(account_id, read_name_cursor(cursor), limit + 1)).all()
+    records = _records(connection, vault, account_id, rows)
+    return page_of(records, limit, lambda endpoint: endpoint.endpoint_id)
+
+
+def _records(
+    connection: Connection, vault: Vault, account_id: AccountId, rows: Sequence[Row[Any]]
+) -> list[EndpointRecord]:
+    ids = [row.endpoint_id for row in rows]
+    versions: dict[str, list[EndpointVersion]] = {endpoint_id: [] for endpoint_id in ids}
+    for row in connection.execute(versions_of(account_id, ids)):
+        wants = msgspec.json.decode(row.wants, type=Wants)
+        versions[row.endpoint_id].append(EndpointVersion(row.from_position, wants))
+    secrets: dict[str, list[EndpointSecret]] = {endpoint_id: [] for endpoint_id in ids}
+    for row in connection.execute(secrets_of(account_id, ids)):
+        secrets[row.endpoint_id].append(_secret(vault, account_id, row))
+    return [_record(vault, account_id, row, versions, secrets) for row in rows]
+
+
+def _secret(vault: Vault, account_id: AccountId, row: Row[Any]) -> EndpointSecret:
+    spot = place("endpoint_secrets", account_id, row.endpoint_id, row.secret_id)
+    expires_at = None if row.expires_at is None else from_micros(row.expires_at)
+    return EndpointSecret(vault.open(row.ciphertext, spot).decode(), from_micros(row.created_at), expires_at)
+
+
+def _record(
+    vault: Vault,
+    account_id: AccountId,
+    row: Row[Any],
+    versions: Mapping[str, list[EndpointVersion]],
+    secrets: Mapping[str, list[EndpointSecret]],
+) -> EndpointRecord:
+    plain = msgspec.json.decode(row.settings, type=EndpointSettings)
+    opened = vault.open(row.sealed_settings, place("endpoints", account_id, row.endpoint_id))
+    sealed = msgspec.json.decode(opened, type=_Sealed)
+    return EndpointRecord(
+        account_id=account_id,
+        endpoint_id=EndpointId(row.endpoint_id),
+        settings=msgspec.structs.replace(plain, auth=sealed.auth, headers=sealed.headers),
+        versions=tuple(versions[row.endpoint_id]),
+        secrets=tuple(secrets[row.endpoint_id]),
+        standing=Standing(
+            health=row.health,
+            reason=row.health_reason,
+            since=row.health_since,
+            version=row.health_version,
+            failures_in_a_row=row.failures_in_a_row,
+            failing_since=row.failing_since,
+            last_success_at=row.last_success_at,
+            held_until=row.held_until,
+        ),
+        paused_at=None if row.paused_at is None else from_micros(row.paused_at),
+        start_position=row.start_position,
+        cursor=row.cursor,
+        epoch=row.epoch,
+        created_at=from_micros(row.created_at),
+        updated_at=from_micros(row.updated_at),
+    )
+
+
+def _no_endpoint(endpoint_id: str) -> NotFound:
+    return NotFound(f'There is no endpoint "{endpoint_id}".')
+
+
+# -- statements --------------------------------------------------------------------------------------------------------
+
+
+def _one(account_id: AccountId, endpoint_id: EndpointId) -> Any:
+    return and_(endpoints.c.account_id == account_id, endpoints.c.endpoint_id == endpoint_id)
+
+
+def _secrets_of(account_id: AccountId, endpoint_id: EndpointId) -> Any:
+    return and_(endpoint_secrets.c.account_id == account_id, endpoint_secrets.c.endpoint_id == endpoint_id)
+
+
+def endpoint_row(account_id: AccountId, endpoint_id: EndpointId) -> Select[Any]:
+    """One endpoint. By the primary key."""
+    return select(*endpoints.c).where(_one(account_id, endpoint_id))
+
+
+def endpoints_after(account_id: AccountId, endpoint_id: str, limit: int) -> Select[Any]:
+    """The endpoints of an account past `endpoint_id`, at most `limit`. Walks the primary key."""
+    mine = select(*endpoints.c).where(endpoints.c.account_id == account_id, endpoints.c.endpoint_id > endpoint_id)
+    return mine.order_by(endpoints.c.endpoint_id).limit(limit)
+
+
+def versions_of(account_id: AccountId, endpoint_ids: Sequence[str]) -> Select[Any]:
+    """What these endpoints want, in order of position. Walks the primary key."""
+    columns = endpoint_versions.c
+    mine = select(columns.endpoint_id, columns.from_position, columns.wants)
+    mine = mine.where(columns.account_id == account_id, columns.endpoint_id.in_(endpoint_ids))
+    return mine.order_by(columns.endpoint_id, columns.from_position)
+
+
+def secrets_of(account_id: AccountId, endpoint_ids: Sequence[str]) -> Select[Any]:
+    """The secrets of these endpoints, newest first. Walks the primary key."""
+    columns = endpoint_secrets.c
+    mine = select(columns.endpoint_id, columns.secret_id, columns.ciphertext, columns.created_at, columns.expires_at)
+    mine = mine.where(columns.account_id == account_id, columns.endpoint_id.in_(endpoint_ids))
+    # The newest has no end; among the others the ids sort as they were made.
+    return mine.order_by(columns.endpoint_id, columns.secret_id.desc())

@@ -1,0 +1,384 @@
+"""Who delivers to which endpoint, and what owners store.
+
+A worker is alive while its own lease is: one row, renewed as a whole, judged by the database's clock. An endpoint whose
+owner is not alive may be taken, and taking it raises its epoch. Every write of an owner names the epoch it took the
+endpoint with and is refused whole when that is no longer the endpoint's, so an owner that was paused for a minute and
+wakes up changes nothing. A SQLite file has one service, which takes every endpoint when it starts.
+
+Leases are the one thing that is looked up across accounts.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import (
+    Connection,
+    Delete,
+    Insert,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    tuple_,
+    update,
+)
+
+from waypost.errors import NotFound
+from waypost.events.envelope import encode_account_event
+from waypost.ids import AccountId, EndpointId, EventId
+from waypost.log.database import database_now, insert_into
+from waypost.log.endpoints import read_endpoint
+from waypost.log.events import log_end
+from waypost.log.owed import settled_past_cursor
+from waypost.log.records import Announcement, AttemptRow, EndpointWrite, Lease, LoadedEndpoint, PendingRow
+from waypost.log.tables import attempts, endpoints, event_keys, events, pending, workers
+from waypost.log.transaction import Tx, Unit
+from waypost.log.vault import Vault
+
+NO_ACCOUNT = AccountId("")  # leases belong to workers, not to accounts
+
+Name = tuple[AccountId, EndpointId]
+
+
+# -- leases ------------------------------------------------------------------------------------------------------------
+
+
+def take_leases(owner: str, ttl_s: float, limit: int) -> Unit[list[Lease]]:
+    """Take up to `limit` endpoints that no living worker owns, and renew the worker's own lease for `ttl_s`.
+
+    On SQLite every other owner is dead, since the file is ours. Endpoints that `owner` has are not taken again.
+    """
+
+    def work(tx: Tx) -> list[Lease]:
+        _renew(tx, owner, ttl_s)
+        alive = tx.connection.execute(select(workers.c.owner).where(_is_alive(tx))).scalars().all()
+        living = [owner] if tx.connection.dialect.name == "sqlite" else list(alive)
+        free = tx.connection.execute(free_endpoints(living, limit)).all()
+        taken = [Lease(AccountId(row.account_id), EndpointId(row.endpoint_id), row.epoch + 1) for row in free]
+        if taken:
+            rows = [{"of_account": one.account_id, "of_endpoint": one.endpoint_id} for one in taken]
+            raised = {"owner": owner, "epoch": endpoints.c.epoch + 1}
+            tx.connection.execute(update(endpoints).where(_bound_endpoint()).values(**raised), rows)
+        return taken
+
+    return Unit(NO_ACCOUNT, work)
+
+
+def renew_lease(owner: str, ttl_s: float) -> Unit[bool]:
+    """Keep the worker alive for `ttl_s` more. False when its lease had lapsed: it may own nothing any more."""
+
+    def work(tx: Tx) -> bool:
+        alive = tx.connection.execute(select(workers.c.owner).where(workers.c.owner == owner, _is_alive(tx))).first()
+        if alive is not None:
+            _renew(tx, owner, ttl_s)
+        return alive is not None
+
+    return Unit(NO_ACCOUNT, work)
+
+
+def release_leases(owner: str) -> Unit[None]:
+    """Let go of everything at once, so that others need not wait for the lease to lapse."""
+
+    def work(tx: Tx) -> None:
+        tx.connection.execute(update(endpoints).where(endpoints.c.owner == owner).values(owner=None))
+        tx.connection.execute(delete(workers).where(workers.c.owner == owner))
+
+    return Unit(NO_ACCOUNT, work)
+
+
+def _renew(tx: Tx, owner: str, ttl_s: float) -> None:
+    until = database_now(tx.connection, tx.now_us) + round(ttl_s * 1_000_000)
+    statement = insert_into(tx.connection, workers).values(owner=owner, lease_until=until)
+    statement = statement.on_conflict_do_update(
+        index_elements=["owner"], set_={"lease_until": statement.excluded.lease_until}
+    )
+    tx.connection.execute(statement)
+
+
+def _is_alive(tx: Tx) -> Any:
+    return workers.c.lease_until > database_now(tx.connection, tx.now_us)
+
+
+def free_endpoints(living: Sequence[str], limit: int) -> Select[Any]:
+    """Endpoints that none of the `living` owns, locked; those that another worker is taking are passed over."""
+    free = select(endpoints.c.account_id, endpoints.c.endpoint_id, endpoints.c.epoch)
+    free = free.where(or_(endpoints.c.owner.is_(None), endpoints.c.owner.not_in(living)))
+    free = free.order_by(endpoints.c.account_id, endpoints.c.endpoint_id).limit(limit)
+    return free.with_for_update(skip_locked=True)
+
+
+# -- loading -----------------------------------------------------------------------------------------------------------
+
+
+def load_endpoint(
+    connection: Connection, vault: Vault, account_id: AccountId, endpoint_id: EndpointId
+) -> LoadedEndpoint:
+    """Give all that an owner needs to go on with an endpoint, as one moment saw it. NotFound when it was deleted."""
+    endpoint = read_endpoint(connection, vault, account_id, endpoint_id)
+    rows = connection.execute(pending_of(account_id, endpoint_id)).all()
+    counted = connection.execute(attempts_past(account_id, endpoint_id, endpoint.cursor)).all()
+    waiting = tuple(PendingRow(*row) for row in rows)
+    settled = settled_past_cursor(connection, account_id, endpoint_id, endpoint.cursor)
+    return LoadedEndpoint(
+        endpoint=endpoint,
+        log_position=log_end(connection, account_id),
+        pending=waiting,
+        settled_past_cursor=settled - {row.position for row in waiting},
+        attempts_past_cursor={row.position: row.number for row in counted},
+    )
+
+
+def pending_of(account_id: AccountId, endpoint_id: EndpointId) -> Select[Any]:
+    """The pending rows of an endpoint, in log order. Walks the primary key."""
+    columns = pending.c
+    mine = select(
+        columns.position, columns.key, columns.event_id, columns.state, columns.due_at, columns.failures,
+        columns.attempts, columns.first_attempt_at, columns.last_attempt_at,
+    )  # fmt: skip
+    mine = mine.where(columns.account_id == account_id, columns.endpoint_id == endpoint_id)
+    return mine.order_by(columns.position)
+
+
+def attempts_past(account_id: AccountId, endpoint_id: EndpointId, cursor: int) -> Select[Any]:
+    """The number of the last attempt at each position past the cursor. Walks the primary key."""
+    columns = attempts.c
+    mine = select(columns.position, func.max(columns.number).label("number"))
+    mine = mine.where(columns.account_id == account_id, columns.endpoint_id == endpoint_id)
+    return mine.where(columns.position > cursor).group_by(columns.position)
+
+
+# -- storing -----------------------------------------------------------------------------------------------------------
+
+
+def persist(writes: Sequence[EndpointWrite]) -> Unit[set[Name]]:
+    """Store what owners have to store, each endpoint whole or not at all; give those whose epoch was stale.
+
+    An endpoint that was deleted meanwhile counts as stale.
+    """
+
+    def work(tx: Tx) -> set[Name]:
+        names = {(write.account_id, write.endpoint_id) for write in writes}
+        stored = {row[:2]: row[2:] for row in tx.connection.execute(locked_epochs(names))}
+        good = [
+            write for write in writes if stored.get((write.account_id, write.endpoint_id), (None,))[0] == write.epoch
+        ]
+        _store_endpoints(tx, good, {name: row[1] for name, row in stored.items()})
+        _store_rows(tx, good)
+        for write in good:
+            for announcement in write.announcements:
+                _announce(tx, write.account_id, write.endpoint_id, announcement)
+        return names - {(write.account_id, write.endpoint_id) for write in good}
+
+    return Unit(NO_ACCOUNT, work, locks=tuple(write.account_id for write in writes if write.announcements))
+
+
+def _store_endpoints(tx: Tx, writes: Sequence[EndpointWrite], versions: dict[Name, int]) -> None:
+    """Set cursors and standings, one statement for each of the two."""
+    cursors = [_of(write) | {"cursor": write.cursor} for write in writes if write.cursor is not None]
+    if cursors:
+        tx.connection.execute(update(endpoints).where(_bound_endpoint()), cursors)
+    standings = [
+        _of(write) | _standing_columns(write)
+        for write in writes
+        if write.standing is not None and write.standing.version == versions[write.account_id, write.endpoint_id]
+    ]
+    if standings:
+        tx.connection.execute(update(endpoints).where(_bound_endpoint()), standings)
+
+
+def _standing_columns(write: EndpointWrite) -> dict[str, object]:
+    standing = write.standing
+    assert standing is not None
+    return {
+        "health": standing.health,
+        "health_reason": standing.reason,
+        "health_since": standing.since,
+        "failures_in_a_row": standing.failures_in_a_row,
+        "failing_since": standing.failing_since,
+        "last_success_at": standing.last_success_at,
+        "held_until": standing.held_until,
+    }
+
+
+def _store_rows(tx: Tx, writes: Sequence[EndpointWrite]) -> None:
+    """Write attempts and pending rows. All of it may come a second time, after an answer that was lost."""
+    tried = [_attempt_row(write, attempt) for write in writes for attempt in write.attempts]
+    if tried:
+        tx.connection.execute(insert_attempts(tx.connection), tried)
+    gone = [_of(write) | {"of_position": position} for write in writes for position in write.pending_gone]
+    if gone:
+        tx.connection.execute(delete_pending(), gone)
+    put = [_pending_row(write, row) for write in writes for row in write.pending_put]
+    if put:
+        tx.connection.execute(put_pending(tx.connection), put)
+
+
+def _of(write: EndpointWrite) -> dict[str, Any]:
+    return {"of_account": write.account_id, "of_endpoint": write.endpoint_id}
+
+
+def _attempt_row(write: EndpointWrite, attempt: AttemptRow) -> dict[str, Any]:
+    return {
+        "account_id": write.account_id,
+        "endpoint_id": write.endpoint_id,
+        "position": attempt.position,
+        "number": attempt.number,
+        "event_id": attempt.event_id,
+        "started_at": attempt.started_at,
+        "verdict": attempt.verdict,
+        "outcome": attempt.outcome,
+        "status": attempt.status,
+        "duration_us": attempt.duration_us,
+        "detail": attempt.detail,
+    }
+
+
+def _pending_row(write: EndpointWrite, row: PendingRow) -> dict[str, Any]:
+    return {
+        "account_id": write.account_id,
+        "endpoint_id": write.endpoint_id,
+        "position": row.position,
+        "key": row.key,
+        "event_id": row.event_id,
+        "state": row.state,
+        "due_at": row.due_at,
+        "failures": row.failures,
+        "attempts": row.attempts,
+        "first_attempt_at": row.first_attempt_at,
+        "last_attempt_at": row.last_attempt_at,
+    }
+
+
+def _announce(tx: Tx, account_id: AccountId, endpoint_id: EndpointId, announcement: Announcement) -> None:
+    """Put an event about an endpoint at the end of the log, unless it is there already."""
+    columns = events.c
+    same = select(columns.position).where(columns.account_id == account_id, columns.event_id == announcement.event_id)
+    if tx.connection.execute(same).first() is not None:
+        return
+    head = tx.head(account_id)
+    sequence = _next_sequence(tx, account_id, endpoint_id)
+    body = encode_account_event(
+        announcement.type,
+        bytes(announcement.data),
+        key=endpoint_id,
+        event_id=announcement.event_id,
+        account_id=account_id,
+        sequence=sequence,
+        position=head.position + 1,
+        occurred_at=announcement.occurred_at,
+        recorded_at=tx.now,
+    )
+    row = {
+        "account_id": account_id,
+        "position": head.position + 1,
+        "event_id": announcement.event_id,
+        "type": announcement.type,
+        "key": endpoint_id,
+        "sequence": sequence,
+        "recorded_at": tx.now_us,
+        "body": body,
+    }
+    tx.connection.execute(insert(events), row)
+    head.position += 1
+
+
+def _next_sequence(tx: Tx, account_id: AccountId, key: str) -> int:
+    """Count one more event of a key that is no shipment. Under the account's lock."""
+    mine = event_keys.c.account_id == account_id, event_keys.c.key == key
+    last = tx.connection.execute(select(event_keys.c.sequence).where(*mine)).scalar() or 0
+    statement = insert_into(tx.connection, event_keys)
+    statement = statement.on_conflict_do_update(
+        index_elements=["account_id", "key"], set_={"sequence": statement.excluded.sequence}
+    )
+    tx.connection.execute(statement, {"account_id": account_id, "key": key, "sequence": last + 1})
+    return last + 1
+
+
+# -- asking for an event again -----------------------------------------------------------------------------------------
+
+
+def resend(account_id: AccountId, endpoint_id: EndpointId, event_id: str) -> Unit[PendingRow | None]:
+    """Ask for an event to be sent again, or now if it waits for a retry.
+
+    Gives the pending row that stands for it, or None when it is on its way already: the cursor has not reached it.
+    NotFound when there is no such endpoint or event.
+    """
+
+    def work(tx: Tx) -> PendingRow | None:
+        endpoint = read_endpoint(tx.connection, tx.vault, account_id, endpoint_id)
+        event = tx.connection.execute(event_to_resend(account_id, event_id)).first()
+        if event is None:
+            raise NotFound(f'There is no event "{event_id}".')
+        mine = pending_of(account_id, endpoint_id).where(pending.c.position == event.position)
+        row = tx.connection.execute(mine).first()
+        settled = settled_past_cursor(tx.connection, account_id, endpoint_id, endpoint.cursor)
+        if row is None and event.position > endpoint.cursor and event.position not in settled:
+            return None
+        tx.changed_endpoints.add((account_id, endpoint_id))
+        asked = _asked_again(tx, endpoint_id, event, None if row is None else PendingRow(*row))
+        write = EndpointWrite(account_id=account_id, endpoint_id=endpoint_id, epoch=0, pending_put=(asked,))
+        _store_rows(tx, [write])
+        return asked
+
+    return Unit(account_id, work)
+
+
+def _asked_again(tx: Tx, endpoint_id: EndpointId, event: Any, row: PendingRow | None) -> PendingRow:
+    if row is not None:
+        return PendingRow(
+            row.position, row.key, row.event_id, row.state, tx.now_us, row.failures, row.attempts,
+            row.first_attempt_at, row.last_attempt_at,
+        )  # fmt: skip
+    number = func.max(attempts.c.number), func.min(attempts.c.started_at), func.max(attempts.c.started_at)
+    mine = attempts.c.account_id == event.account_id, attempts.c.endpoint_id == endpoint_id
+    made = tx.connection.execute(select(*number).where(*mine, attempts.c.position == event.position)).one()
+    return PendingRow(
+        event.position, event.key, EventId(event.event_id), "resend", tx.now_us, 0, made[0] or 0, made[1], made[2]
+    )
+
+
+# -- statements --------------------------------------------------------------------------------------------------------
+
+
+def _bound_endpoint() -> Any:
+    mine = endpoints.c.account_id == bindparam("of_account"), endpoints.c.endpoint_id == bindparam("of_endpoint")
+    return and_(*mine)
+
+
+def locked_epochs(names: set[Name]) -> Select[Any]:
+    """The epochs of these endpoints and how often they were resumed, locked in one order. By the primary key."""
+    columns = endpoints.c
+    mine = select(columns.account_id, columns.endpoint_id, columns.epoch, columns.health_version)
+    mine = mine.where(tuple_(columns.account_id, columns.endpoint_id).in_(sorted(names)))
+    return mine.order_by(columns.account_id, columns.endpoint_id).with_for_update()
+
+
+def insert_attempts(connection: Connection) -> Insert:
+    """Attempts, a row each; one that is there already stays as it is."""
+    return insert_into(connection, attempts).on_conflict_do_nothing()
+
+
+def delete_pending() -> Delete:
+    """Drop the pending row at `:of_position`. By the primary key."""
+    columns = pending.c
+    mine = columns.account_id == bindparam("of_account"), columns.endpoint_id == bindparam("of_endpoint")
+    return delete(pending).where(*mine, columns.position == bindparam("of_position"))
+
+
+def put_pending(connection: Connection) -> Insert:
+    """Pending rows, each in the place of the one at its position."""
+    statement = insert_into(connection, pending)
+    names = ("state", "due_at", "failures", "attempts", "first_attempt_at", "last_attempt_at")
+    fresh = {name: statement.excluded[name] for name in names}
+    return statement.on_conflict_do_update(index_elements=["account_id", "endpoint_id", "position"], set_=fresh)
+
+
+def event_to_resend(account_id: AccountId, event_id: str) -> Select[Any]:
+    """Where an event stands in the log. By events_id_once."""
+    columns = events.c
+    mine = select(columns.account_id, columns.position, columns.key, columns.event_id)
+    return mine.where(columns.account_id == account_id, columns.event_id == event_id)

@@ -1,0 +1,323 @@
+"""The first schema.
+
+Locks: nothing that anybody uses, since every table is new.
+"""
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects import postgresql
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+TEXT = sa.Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
+
+
+def upgrade() -> None:
+    op.create_table(
+        "accounts",
+        sa.Column("account_id", TEXT, nullable=False),
+        sa.Column("name", TEXT, nullable=False),
+        sa.Column("settings", TEXT, nullable=False, comment="JSON of AccountSettings"),
+        sa.Column(
+            "position",
+            sa.BigInteger(),
+            nullable=False,
+            comment="the last position given out; its row lock orders the log",
+        ),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint("position >= 0", name="accounts_position_counts_up"),
+        sa.PrimaryKeyConstraint("account_id", name="accounts_pk"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "attempts",
+        sa.Column("account_id", TEXT, nullable=False),
+        sa.Column("endpoint_id", TEXT, nullable=False),
+        sa.Column("position", sa.BigInteger(), nullable=False),
+        sa.Column("number", sa.BigInteger(), nullable=False),
+        sa.Column("event_id", TEXT, nullable=False),
+        sa.Column("started_at", sa.BigInteger(), nullable=False),
+        sa.Column("verdict", TEXT, nullable=False),
+        sa.Column("outcome", TEXT, nullable=False),
+        sa.Column("status", sa.Integer(), nullable=True),
+        sa.Column("duration_us", sa.BigInteger(), nullable=False),
+        sa.Column("detail", sa.LargeBinary(), nullable=False, comment="JSON of the attempt, without the event's body"),
+        sa.CheckConstraint("verdict IN ('delivered', 'retrying', 'failed')", name="attempts_verdict_known"),
+        sa.CheckConstraint("number >= 1", name="attempts_number_counts_from_one"),
+        sa.PrimaryKeyConstraint("account_id", "endpoint_id", "position", "number", name="attempts_pk"),
+    )
+    op.create_index(
+        "attempts_by_time",
+        "attempts",
+        ["account_id", "endpoint_id", "started_at", "verdict", "outcome", "duration_us"],
+        unique=False,
+    )
+    op.create_index(
+        "attempts_by_verdict", "attempts", ["account_id", "endpoint_id", "verdict", "position"], unique=False
+    )
+    op.create_table(
+        "audit",
+        sa.Column("account_id", TEXT, nullable=False),
+        sa.Column("audit_id", TEXT, nullable=False),
+        sa.Column("recorded_at", sa.BigInteger(), nullable=False),
+        sa.Column("actor", TEXT, nullable=False),
+        sa.Column("action", TEXT, nullable=False),
+        sa.Column("subject", TEXT, nullable=False),
+        sa.PrimaryKeyConstraint("account_id", "audit_id", name="audit_pk"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "event_keys",
+        sa.Column("account_id", TEXT, nullable=False),
+        sa.Column("key", TEXT, nullable=False),
+        sa.Column(
+            "sequence", sa.BigInteger(), nullable=False, comment="of the last event of a key that is no shipment"
+        ),
+        sa.PrimaryKeyConstraint("account_id", "key", name="event_keys_pk"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "events",
+        sa.Column("account_id", TEXT, nullable=False),
+        sa.Column("position", sa.BigInteger(), nullable=False),
+        sa.Column("event_id", TEXT, nullable=False),
+        sa.Column("type", TEXT, nullable=False),
+        sa.Column(
+            "key", TEXT, nullable=False, comment="what orders it: a shipment's id, or the endpoint's for operations"
+        ),
+        sa.Column("sequence", sa.BigInteger(), nullable=False),
+        sa.Column("recorded_at", sa.BigInteger(), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False, comment="the bytes that are signed and sent"),
+        sa.CheckConstraint("position >= 1", name="events_position_counts_from_one"),
+        sa.CheckConstraint("sequence >= 1", name="events_sequence_counts_from_one"),
+        sa.PrimaryKeyConstraint("account_id", "position", name="events_pk"),
+        sa.UniqueConstraint("account_id", "event_id", name="events_id_once"),
+        sa.UniqueConstraint("account_id", "key", "sequence", name="events_sequence_once"),
+    )
+    op.create_index("events_by_time", "events", ["account_id", "recorded_at", "position"], unique=False)
+    op.create_index("events_by_type", "events", ["account_id", "type", "position"], unique=False)
+    op.create_table(
+        "idempotency",
+        sa.Column("account_id", TEXT, nullable=False),
+        sa.Column("scope", sa.LargeBinary(), nullable=False, comment="SHA-256 of method, path and key"),
+        sa.Column("body_sha256", sa.LargeBinary(), nullable=False),
+        sa.Column("status", sa.Integer(), nullable=False),
+        sa.Column("headers", TEXT, nullable=False, comment="JSON object"),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.Column("sealed", sa.Boolean(), nullable=False, comment="the body holds a secret and is encrypted"),
+        sa.Column("shipment_id", TEXT, nullable=True, comment="whose data the body holds, for erasure"),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("account_id", "scope", name="idempotency_pk"),
+    )
+    op.create_index("idempotency_by_age", "idempotency", ["account_id", "created_at"], unique=False)
+    op.create_index(
+        "idempotency_by_shipment",
+        "idempotency",
+        ["account_id", "shipment_id"],
+        unique=False,
+        sqlite_where=sa.text("shipment_id IS NOT NULL"),
+        postgresql_where=sa.text("shipment_id IS NOT NULL"),
+    )
+    op.create_table(
+        "intake_messages",
+        sa.Column("account_id", TEXT, nullable=False),
+        sa.Column("message_id", TEXT, nullable=False),
+        sa.Column("source_id", TEXT, nullable=False),
+        sa.Column("received_at", sa.BigInteger(), nullable=False),
+        sa.Column("state", TEXT, nullable=False),
+        sa.Column("reason", TEXT, nullable=True, comment="why it was refused"),
+        sa.Column("body", sa.LargeBinary(), nullable=False, comment="as received"),
+        sa.Column("erased_at", sa.BigInteger(), nullable=True),
+        sa.CheckConstraint("state IN ('accepted', 'refused')", name="intake_messages_state_known"),
+        sa.PrimaryKeyConstraint("account_id", "message_id", name="intake_messages_pk"),
+    )
+    op.create_index(
+        "intake_messages_by_source", "intake_messages", ["account_id", "source_id", "message_id"], unique=False
+    )
+    op.create_table(
+        "intake_shipments",
+        sa.Column("account_id", TEXT, nullable=False),
+        sa.Column("shipment_id", TEXT, nullable=False),
+        sa.Column("message_id", TEXT, nullable=False),
+        sa.PrimaryKeyConstraint("account_id", "shipment_id", "message_id", name="intake_shipments_pk"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "shipment_keys",
+        sa.Column("account_id", TEXT, nullable=False),
+        sa.Column("value", TEXT, nullable=False, comment="case-folded, cut to 255 characters"),
+        sa.Column("shipment_id", TEXT, nullable=False),
+        sa.Column("kind", TEXT, nullable=False, comment="reference, reference_value, tracking_number"),
+        sa.Column("carrier", TEXT, nullable=False, comment="of a tracking number; else empty"),
+        sa.PrimaryKeyConstraint("account_id", "value", "shipment_id", "kind", "carrier", name="shipment_keys_pk"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("shipment_keys_by_shipment", "shipment_keys", ["account_id", "shipment_id", "value"], unique=False)
+    op.create_table(
+        "shipments",
+        sa.Column("account_id", TEXT, nullable=False),
+        sa.Column("shipment_id", TEXT, nullable=False),
+        sa.Column("reference", TEXT, nullable=False),
+        sa.Column("version", sa.BigInteger(), nullable=False),
+        sa.Column("sequence", sa.BigInteger(), nullable=False, comment="of its last event"),
+        sa.Column("revision", sa.BigInteger(), nullable=True),
+        sa.Column("status", TEXT, nullable=False),
+        sa.Column("condition", TEXT, nullable=False),
+        sa.Column("carrier", TEXT, nullable=True),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("updated_at", sa.BigInteger(), nullable=False),
+        sa.Column("state", sa.LargeBinary(), nullable=False, comment="ShipmentState: all that is known of it"),
+        sa.CheckConstraint("sequence >= 0", name="shipments_sequence_counts_up"),
+        sa.CheckConstraint("version >= 1", name="shipments_version_counts_from_one"),
+        sa.PrimaryKeyConstraint("account_id", "shipment_id", name="shipments_pk"),
+        sa.UniqueConstraint("account_id", "reference", name="shipments_reference_once"),
+    )
+    op.create_index("shipments_by_carrier", "shipments", ["account_id", "carrier", "shipment_id"], unique=False)
+    op.create_index("shipments_by_status", "shipments", ["account_id", "status", "shipment_id"], unique=False)
+    op.create_index("shipments_by_update", "shipments", ["account_id", "updated_at", "shipment_id"], unique=False)
+    op.create_index(
+        "shipments_in_trouble",
+        "shipments",
+        ["account_id", "condition", "shipment_id"],
+        unique=False,
+        sqlite_where=sa.text("condition <> 'ok'"),
+        postgresql_where=sa.text("condition <> 'ok'"),
+    )
+    op.create_table(
+        "workers",
+        sa.Column("owner", TEXT, nullable=False),
+        sa.Column("lease_until", sa.BigInteger(), nullable=False, comment="by the database's clock"),
+        sa.PrimaryKeyConstraint("owner", name="workers_pk"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "endpoints",
+        sa.Column("account_id", TEXT, nullable=False),
+        sa.Column("endpoint_id", TEXT, nullable=False),
+        sa.Column("settings", TEXT, nullable=False, comment="JSON of EndpointSettings, without what is sealed"),
+        sa.Column("sealed_settings", sa.LargeBinary(), nullable=False, comment="headers and auth, encrypted"),
+        sa.Column(
+            "start_position", sa.BigInteger(), nullable=False, comment="the first event it gets is the one after it"
+        ),
+        sa.Column("cursor", sa.BigInteger(), nullable=False, comment="every position up to it is settled or pending"),
+        sa.Column("paused_at", sa.BigInteger(), nullable=True),
+        sa.Column("health", TEXT, nullable=False),
+        sa.Column("health_reason", TEXT, nullable=True),
+        sa.Column("health_since", sa.BigInteger(), nullable=False),
+        sa.Column("health_version", sa.BigInteger(), nullable=False, comment="+1 when somebody resumes it"),
+        sa.Column("failures_in_a_row", sa.BigInteger(), nullable=False),
+        sa.Column("failing_since", sa.BigInteger(), nullable=True),
+        sa.Column("last_success_at", sa.BigInteger(), nullable=True),
+        sa.Column("held_until", sa.BigInteger(), nullable=True, comment="it asked to be left alone until then"),
+        sa.Column("owner", TEXT, nullable=True, comment="the worker that delivers to it"),
+        sa.Column("epoch", sa.BigInteger(), nullable=False, comment="+1 with each owner; each of its writes names it"),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("updated_at", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint("health IN ('active', 'failing', 'suspended')", name="endpoints_health_known"),
+        sa.CheckConstraint("cursor >= 0 AND start_position >= 0", name="endpoints_cursor_counts_up"),
+        sa.ForeignKeyConstraint(["account_id"], ["accounts.account_id"], name="endpoints_account_fk"),
+        sa.PrimaryKeyConstraint("account_id", "endpoint_id", name="endpoints_pk"),
+    )
+    op.create_index("endpoints_by_owner", "endpoints", ["owner", "account_id", "endpoint_id"], unique=False)
+    op.create_table(
+        "sources",
+        sa.Column("account_id", TEXT, nullable=False),
+        sa.Column("source_id", TEXT, nullable=False),
+        sa.Column("kind", TEXT, nullable=False),
+        sa.Column("name", TEXT, nullable=False),
+        sa.Column("settings", TEXT, nullable=False, comment="JSON object"),
+        sa.Column("secret", sa.LargeBinary(), nullable=False, comment="encrypted"),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("updated_at", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["account_id"], ["accounts.account_id"], name="sources_account_fk"),
+        sa.PrimaryKeyConstraint("account_id", "source_id", name="sources_pk"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("sources_id_once", "sources", ["source_id"], unique=True)
+    op.create_table(
+        "tokens",
+        sa.Column("account_id", TEXT, nullable=False),
+        sa.Column("token_id", TEXT, nullable=False),
+        sa.Column(
+            "token_hash",
+            sa.LargeBinary(),
+            nullable=False,
+            comment="SHA-256; the token itself is shown once and not kept",
+        ),
+        sa.Column("name", TEXT, nullable=False),
+        sa.Column("scopes", TEXT, nullable=False, comment="words with blanks between"),
+        sa.Column("operator", sa.Boolean(), server_default=sa.text("0"), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("revoked_at", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(["account_id"], ["accounts.account_id"], name="tokens_account_fk"),
+        sa.PrimaryKeyConstraint("account_id", "token_id", name="tokens_pk"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("tokens_hash_once", "tokens", ["token_hash"], unique=True)
+    op.create_table(
+        "endpoint_secrets",
+        sa.Column("account_id", TEXT, nullable=False),
+        sa.Column("endpoint_id", TEXT, nullable=False),
+        sa.Column("secret_id", TEXT, nullable=False),
+        sa.Column("ciphertext", sa.LargeBinary(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column(
+            "expires_at", sa.BigInteger(), nullable=True, comment="the end of the overlap; none while it is the newest"
+        ),
+        sa.ForeignKeyConstraint(
+            ["account_id", "endpoint_id"],
+            ["endpoints.account_id", "endpoints.endpoint_id"],
+            name="endpoint_secrets_endpoint_fk",
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("account_id", "endpoint_id", "secret_id", name="endpoint_secrets_pk"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "endpoint_versions",
+        sa.Column("account_id", TEXT, nullable=False),
+        sa.Column("endpoint_id", TEXT, nullable=False),
+        sa.Column("from_position", sa.BigInteger(), nullable=False, comment="the first position it applies to"),
+        sa.Column("wants", TEXT, nullable=False, comment="JSON of Wants: patterns and filter"),
+        sa.ForeignKeyConstraint(
+            ["account_id", "endpoint_id"],
+            ["endpoints.account_id", "endpoints.endpoint_id"],
+            name="endpoint_versions_endpoint_fk",
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("account_id", "endpoint_id", "from_position", name="endpoint_versions_pk"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "pending",
+        sa.Column("account_id", TEXT, nullable=False),
+        sa.Column("endpoint_id", TEXT, nullable=False),
+        sa.Column("position", sa.BigInteger(), nullable=False),
+        sa.Column("key", TEXT, nullable=False),
+        sa.Column("event_id", TEXT, nullable=False),
+        sa.Column("state", TEXT, nullable=False),
+        sa.Column(
+            "due_at",
+            sa.BigInteger(),
+            nullable=True,
+            comment="when it is tried again; none while it waits behind another",
+        ),
+        sa.Column("failures", sa.Integer(), nullable=False, comment="those that count against the schedule"),
+        sa.Column("attempts", sa.BigInteger(), nullable=False, comment="all of them"),
+        sa.Column("first_attempt_at", sa.BigInteger(), nullable=True),
+        sa.Column("last_attempt_at", sa.BigInteger(), nullable=True),
+        sa.CheckConstraint("state = 'waiting' OR due_at IS NOT NULL", name="pending_due_unless_waiting"),
+        sa.CheckConstraint("state IN ('retrying', 'waiting', 'resend')", name="pending_state_known"),
+        sa.ForeignKeyConstraint(
+            ["account_id", "endpoint_id"],
+            ["endpoints.account_id", "endpoints.endpoint_id"],
+            name="pending_endpoint_fk",
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("account_id", "endpoint_id", "position", name="pending_pk"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("pending_by_key", "pending", ["account_id", "endpoint_id", "key", "position"], unique=False)

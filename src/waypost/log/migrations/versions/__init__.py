@@ -1,0 +1,1 @@
+"""One module a step. Its opening says what it locks, and for how long."""

@@ -1,0 +1,198 @@
+"""What an endpoint is owed: the events it wants, each judged by the wishes of its own position.
+
+Counting what waits never walks a long log twice. Where a type alone decides, the index by type is counted; where a
+filter has to see the shipment, bodies are read once and the count is kept for as long as the cursor stands.
+"""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Select, func, select
+
+from waypost.events import patterns
+from waypost.events.patterns import Matcher
+from waypost.ids import AccountId, EndpointId
+from waypost.log.events import count_of_type, log_end, read_events_after
+from waypost.log.records import EndpointRecord, EndpointVersion, LogRow, Waiting
+from waypost.log.tables import attempts, events, pending
+
+COUNT_MAX = 10_000
+SCAN_ROWS = 500  # read at a time while looking for owed events
+SCANNED_ROWS_MAX = 20_000  # looked at for one page; an endpoint that wants nothing still answers quickly
+COUNTS_KEPT_MAX = 10_000  # endpoints whose counts are remembered
+
+
+class Judge:
+    """Says which events an endpoint wants, by the version at each event's position."""
+
+    def __init__(self, versions: Sequence[EndpointVersion]) -> None:
+        self.versions = versions
+        self._matchers = [patterns.compile(version.wants) for version in versions]
+
+    def at(self, position: int) -> Matcher | None:
+        """The matcher for `position`; None before the endpoint's first version."""
+        found = None
+        for version, matcher in zip(self.versions, self._matchers, strict=True):
+            if version.from_position > position:
+                break
+            found = matcher
+        return found
+
+    def wants(self, row: LogRow) -> bool:
+        """Whether the event in `row` is wanted."""
+        matcher = self.at(row.position)
+        return matcher is not None and matcher(row.type, row.body)
+
+    def ranges(self, after: int, through: int) -> Iterator[tuple[int, int, Matcher]]:
+        """Cut (`after`, `through`] where the wishes change: the pieces as (after, through, matcher), in order."""
+        ends = [version.from_position - 1 for version in self.versions[1:]] + [through]
+        for version, end, matcher in zip(self.versions, ends, self._matchers, strict=True):
+            start, stop = max(after, version.from_position - 1), min(through, end)
+            if start < stop:
+                yield start, stop, matcher
+
+
+def owed_after(
+    connection: Connection, endpoint: EndpointRecord, after: int, limit: int
+) -> tuple[list[LogRow], int | None]:
+    """Give the events an endpoint is owed past `after`, in log order, and where to go on; None at the log's end.
+
+    What it is owed begins after its start. A page may come short, even empty, where few of many events are wanted.
+    """
+    judge, found = Judge(endpoint.versions), list[LogRow]()
+    place, scanned = max(after, endpoint.start_position), 0
+    while scanned < SCANNED_ROWS_MAX:
+        rows = read_events_after(connection, endpoint.account_id, place, SCAN_ROWS)
+        for row in rows:
+            place = row.position
+            if judge.wants(row):
+                found.append(row)
+                if len(found) == limit:
+                    end = log_end(connection, endpoint.account_id)
+                    return found, place if place < end else None
+        scanned += len(rows)
+        if len(rows) < SCAN_ROWS:
+            return found, None
+    return found, place
+
+
+# -- counting what waits -----------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Count:
+    """What was counted of the log for one endpoint, and how far."""
+
+    basis: tuple[int, tuple[EndpointVersion, ...]]  # the cursor and the wishes it was counted for
+    through: int
+    count: int
+
+
+class Counts:
+    """Counts of wanted events past the cursor, kept while cursor and wishes stand. Safe in several threads."""
+
+    def __init__(self) -> None:
+        self._counts: OrderedDict[tuple[AccountId, EndpointId], _Count] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def wanted_past_cursor(self, connection: Connection, endpoint: EndpointRecord, end: int) -> int:
+        """Give how many events in (cursor, `end`] the endpoint wants, counted to a little over COUNT_MAX."""
+        name = (endpoint.account_id, endpoint.endpoint_id)
+        basis = (endpoint.cursor, endpoint.versions)
+        with self._lock:
+            known = self._counts.get(name)
+        if known is None or known.basis != basis or known.through > end:
+            known = _Count(basis, endpoint.cursor, 0)
+        count, through = known.count, known.through
+        if count <= COUNT_MAX and through < end:
+            count, through = _count(connection, endpoint, through, end, count)
+        with self._lock:
+            self._counts[name] = _Count(basis, through, count)
+            self._counts.move_to_end(name)
+            if len(self._counts) > COUNTS_KEPT_MAX:
+                self._counts.popitem(last=False)
+        return count
+
+
+def _count(connection: Connection, endpoint: EndpointRecord, after: int, end: int, count: int) -> tuple[int, int]:
+    """Go on counting from `after`: the count, and how far it went (short of `end` when it is over COUNT_MAX)."""
+    types = types_of_account(connection, endpoint.account_id)
+    for start, stop, matcher in Judge(endpoint.versions).ranges(after, end):
+        if any(matcher.needs_body(name) for name in types):
+            count, reached = _count_bodies(connection, endpoint.account_id, matcher, start, stop, count)
+            if count > COUNT_MAX:
+                return count, reached
+        else:
+            count += sum(
+                _count_type(connection, endpoint.account_id, name, start, stop) for name in types if matcher(name, b"")
+            )
+            if count > COUNT_MAX:
+                return count, stop
+    return count, end
+
+
+def _count_type(connection: Connection, account_id: AccountId, name: str, after: int, through: int) -> int:
+    return connection.execute(count_of_type(account_id, name, after, through, COUNT_MAX + 1)).scalar_one()
+
+
+def _count_bodies(
+    connection: Connection, account_id: AccountId, matcher: Matcher, after: int, through: int, count: int
+) -> tuple[int, int]:
+    place = after
+    while place < through and count <= COUNT_MAX:
+        rows = read_events_after(connection, account_id, place, min(SCAN_ROWS, through - place))
+        if not rows:
+            break
+        count += sum(matcher(row.type, row.body) for row in rows)
+        place = rows[-1].position
+    return count, place
+
+
+def waiting(connection: Connection, counts: Counts, endpoint: EndpointRecord) -> Waiting:
+    """Give how many owed events are not settled, those in retry included: exact up to 10,000."""
+    end = log_end(connection, endpoint.account_id)
+    wanted = counts.wanted_past_cursor(connection, endpoint, end) if end > endpoint.cursor else 0
+    key = (endpoint.account_id, endpoint.endpoint_id)
+    behind = connection.execute(pending_up_to(*key, endpoint.cursor)).scalar_one()
+    settled = len(settled_past_cursor(connection, *key, endpoint.cursor))
+    total = max(wanted - settled, 0) + behind
+    return Waiting(min(total, COUNT_MAX), total > COUNT_MAX)
+
+
+def settled_past_cursor(
+    connection: Connection, account_id: AccountId, endpoint_id: EndpointId, cursor: int
+) -> frozenset[int]:
+    """Give the positions past the cursor that were delivered, or failed for good."""
+    return frozenset(connection.execute(settled_positions(account_id, endpoint_id, cursor)).scalars())
+
+
+# -- statements --------------------------------------------------------------------------------------------------------
+
+
+def types_of_account(connection: Connection, account_id: AccountId) -> list[str]:
+    """Give the types that occur in the account's log, with one step through events_by_type for each."""
+    types: list[str] = []
+    while True:
+        columns = events.c
+        following = select(func.min(columns.type)).where(columns.account_id == account_id)
+        name = connection.execute(following.where(columns.type > (types[-1] if types else ""))).scalar()
+        if name is None:
+            return types
+        types.append(name)
+
+
+def pending_up_to(account_id: AccountId, endpoint_id: EndpointId, cursor: int) -> Select[int]:
+    """How many deliveries the cursor has passed unsettled. Walks the primary key; they are bounded."""
+    columns = pending.c
+    mine = columns.account_id == account_id, columns.endpoint_id == endpoint_id, columns.position <= cursor
+    return select(func.count()).select_from(pending).where(*mine)
+
+
+def settled_positions(account_id: AccountId, endpoint_id: EndpointId, cursor: int) -> Select[Any]:
+    """The positions past the cursor with a last word. Walks attempts_by_verdict."""
+    columns = attempts.c
+    mine = columns.account_id == account_id, columns.endpoint_id == endpoint_id, columns.position > cursor
+    return select(columns.position).distinct().where(*mine, columns.verdict.in_(("delivered", "failed")))

@@ -1,0 +1,358 @@
+"""The tables, for SQLite and PostgreSQL alike.
+
+Every key begins with `account_id` and no statement joins two accounts, so the tables can be spread over machines by
+account. Instants are Unix microseconds. Texts compare byte by byte on both databases: PostgreSQL is told so ("C"), or
+pages would be cut differently there. The schema is changed by migrations alone; a test holds that they end up here.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+    false,
+    text,
+)
+from sqlalchemy.dialects import postgresql
+
+PENDING_STATES = ("retrying", "waiting", "resend")
+HEALTH_STATES = ("active", "failing", "suspended")
+VERDICTS = ("delivered", "retrying", "failed")
+INTAKE_STATES = ("accepted", "refused")
+
+TEXT = Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
+INSTANT = BigInteger()
+
+metadata = MetaData()
+
+
+def _one_of(column: str, values: tuple[str, ...]) -> str:
+    return f"{column} IN ({', '.join(repr(value) for value in values)})"
+
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("account_id", TEXT, nullable=False),
+    Column("name", TEXT, nullable=False),
+    Column("settings", TEXT, nullable=False, comment="JSON of AccountSettings"),
+    Column("position", BigInteger, nullable=False, comment="the last position given out; its row lock orders the log"),
+    Column("created_at", INSTANT, nullable=False),
+    PrimaryKeyConstraint("account_id", name="accounts_pk"),
+    CheckConstraint("position >= 0", name="accounts_position_counts_up"),
+    sqlite_with_rowid=False,
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("account_id", TEXT, nullable=False),
+    Column("token_id", TEXT, nullable=False),
+    Column("token_hash", LargeBinary, nullable=False, comment="SHA-256; the token itself is shown once and not kept"),
+    Column("name", TEXT, nullable=False),
+    Column("scopes", TEXT, nullable=False, comment="words with blanks between"),
+    Column("operator", Boolean, nullable=False, server_default=false()),
+    Column("created_at", INSTANT, nullable=False),
+    Column("revoked_at", INSTANT),
+    PrimaryKeyConstraint("account_id", "token_id", name="tokens_pk"),
+    ForeignKeyConstraint(["account_id"], ["accounts.account_id"], name="tokens_account_fk"),
+    sqlite_with_rowid=False,
+)
+Index("tokens_hash_once", tokens.c.token_hash, unique=True)
+
+shipments = Table(
+    "shipments",
+    metadata,
+    Column("account_id", TEXT, nullable=False),
+    Column("shipment_id", TEXT, nullable=False),
+    Column("reference", TEXT, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("sequence", BigInteger, nullable=False, comment="of its last event"),
+    Column("revision", BigInteger),
+    Column("status", TEXT, nullable=False),
+    Column("condition", TEXT, nullable=False),
+    Column("carrier", TEXT),
+    Column("created_at", INSTANT, nullable=False),
+    Column("updated_at", INSTANT, nullable=False),
+    Column("state", LargeBinary, nullable=False, comment="ShipmentState: all that is known of it"),
+    PrimaryKeyConstraint("account_id", "shipment_id", name="shipments_pk"),
+    UniqueConstraint("account_id", "reference", name="shipments_reference_once"),
+    CheckConstraint("version >= 1", name="shipments_version_counts_from_one"),
+    CheckConstraint("sequence >= 0", name="shipments_sequence_counts_up"),
+)
+Index("shipments_by_update", shipments.c.account_id, shipments.c.updated_at, shipments.c.shipment_id)
+Index("shipments_by_status", shipments.c.account_id, shipments.c.status, shipments.c.shipment_id)
+Index("shipments_by_carrier", shipments.c.account_id, shipments.c.carrier, shipments.c.shipment_id)
+# Most shipments are fine: only those in trouble are worth finding by their condition.
+Index(
+    "shipments_in_trouble",
+    shipments.c.account_id,
+    shipments.c.condition,
+    shipments.c.shipment_id,
+    sqlite_where=text("condition <> 'ok'"),
+    postgresql_where=text("condition <> 'ok'"),
+)
+
+shipment_keys = Table(
+    "shipment_keys",
+    metadata,
+    Column("account_id", TEXT, nullable=False),
+    Column("value", TEXT, nullable=False, comment="case-folded, cut to 255 characters"),
+    Column("shipment_id", TEXT, nullable=False),
+    Column("kind", TEXT, nullable=False, comment="reference, reference_value, tracking_number"),
+    Column("carrier", TEXT, nullable=False, comment="of a tracking number; else empty"),
+    PrimaryKeyConstraint("account_id", "value", "shipment_id", "kind", "carrier", name="shipment_keys_pk"),
+    sqlite_with_rowid=False,
+)
+Index("shipment_keys_by_shipment", shipment_keys.c.account_id, shipment_keys.c.shipment_id, shipment_keys.c.value)
+
+events = Table(
+    "events",
+    metadata,
+    Column("account_id", TEXT, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column("event_id", TEXT, nullable=False),
+    Column("type", TEXT, nullable=False),
+    Column("key", TEXT, nullable=False, comment="what orders it: a shipment's id, or the endpoint's for operations"),
+    Column("sequence", BigInteger, nullable=False),
+    Column("recorded_at", INSTANT, nullable=False),
+    Column("body", LargeBinary, nullable=False, comment="the bytes that are signed and sent"),
+    PrimaryKeyConstraint("account_id", "position", name="events_pk"),
+    UniqueConstraint("account_id", "key", "sequence", name="events_sequence_once"),
+    UniqueConstraint("account_id", "event_id", name="events_id_once"),
+    CheckConstraint("position >= 1", name="events_position_counts_from_one"),
+    CheckConstraint("sequence >= 1", name="events_sequence_counts_from_one"),
+)
+Index("events_by_type", events.c.account_id, events.c.type, events.c.position)
+Index("events_by_time", events.c.account_id, events.c.recorded_at, events.c.position)
+
+event_keys = Table(
+    "event_keys",
+    metadata,
+    Column("account_id", TEXT, nullable=False),
+    Column("key", TEXT, nullable=False),
+    Column("sequence", BigInteger, nullable=False, comment="of the last event of a key that is no shipment"),
+    PrimaryKeyConstraint("account_id", "key", name="event_keys_pk"),
+    sqlite_with_rowid=False,
+)
+
+endpoints = Table(
+    "endpoints",
+    metadata,
+    Column("account_id", TEXT, nullable=False),
+    Column("endpoint_id", TEXT, nullable=False),
+    Column("settings", TEXT, nullable=False, comment="JSON of EndpointSettings, without what is sealed"),
+    Column("sealed_settings", LargeBinary, nullable=False, comment="headers and auth, encrypted"),
+    Column("start_position", BigInteger, nullable=False, comment="the first event it gets is the one after it"),
+    Column("cursor", BigInteger, nullable=False, comment="every position up to it is settled or pending"),
+    Column("paused_at", INSTANT),
+    Column("health", TEXT, nullable=False),
+    Column("health_reason", TEXT),
+    Column("health_since", INSTANT, nullable=False),
+    Column("health_version", BigInteger, nullable=False, comment="+1 when somebody resumes it"),
+    Column("failures_in_a_row", BigInteger, nullable=False),
+    Column("failing_since", INSTANT),
+    Column("last_success_at", INSTANT),
+    Column("held_until", INSTANT, comment="it asked to be left alone until then"),
+    Column("owner", TEXT, comment="the worker that delivers to it"),
+    Column("epoch", BigInteger, nullable=False, comment="+1 with each owner; each of its writes names it"),
+    Column("created_at", INSTANT, nullable=False),
+    Column("updated_at", INSTANT, nullable=False),
+    PrimaryKeyConstraint("account_id", "endpoint_id", name="endpoints_pk"),
+    ForeignKeyConstraint(["account_id"], ["accounts.account_id"], name="endpoints_account_fk"),
+    CheckConstraint(_one_of("health", HEALTH_STATES), name="endpoints_health_known"),
+    CheckConstraint("cursor >= 0 AND start_position >= 0", name="endpoints_cursor_counts_up"),
+)
+Index("endpoints_by_owner", endpoints.c.owner, endpoints.c.account_id, endpoints.c.endpoint_id)
+
+endpoint_versions = Table(
+    "endpoint_versions",
+    metadata,
+    Column("account_id", TEXT, nullable=False),
+    Column("endpoint_id", TEXT, nullable=False),
+    Column("from_position", BigInteger, nullable=False, comment="the first position it applies to"),
+    Column("wants", TEXT, nullable=False, comment="JSON of Wants: patterns and filter"),
+    PrimaryKeyConstraint("account_id", "endpoint_id", "from_position", name="endpoint_versions_pk"),
+    ForeignKeyConstraint(
+        ["account_id", "endpoint_id"],
+        ["endpoints.account_id", "endpoints.endpoint_id"],
+        name="endpoint_versions_endpoint_fk",
+        ondelete="CASCADE",
+    ),
+    sqlite_with_rowid=False,
+)
+
+endpoint_secrets = Table(
+    "endpoint_secrets",
+    metadata,
+    Column("account_id", TEXT, nullable=False),
+    Column("endpoint_id", TEXT, nullable=False),
+    Column("secret_id", TEXT, nullable=False),
+    Column("ciphertext", LargeBinary, nullable=False),
+    Column("created_at", INSTANT, nullable=False),
+    Column("expires_at", INSTANT, comment="the end of the overlap; none while it is the newest"),
+    PrimaryKeyConstraint("account_id", "endpoint_id", "secret_id", name="endpoint_secrets_pk"),
+    ForeignKeyConstraint(
+        ["account_id", "endpoint_id"],
+        ["endpoints.account_id", "endpoints.endpoint_id"],
+        name="endpoint_secrets_endpoint_fk",
+        ondelete="CASCADE",
+    ),
+    sqlite_with_rowid=False,
+)
+
+pending = Table(
+    "pending",
+    metadata,
+    Column("account_id", TEXT, nullable=False),
+    Column("endpoint_id", TEXT, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column("key", TEXT, nullable=False),
+    Column("event_id", TEXT, nullable=False),
+    Column("state", TEXT, nullable=False),
+    Column("due_at", INSTANT, comment="when it is tried again; none while it waits behind another"),
+    Column("failures", Integer, nullable=False, comment="those that count against the schedule"),
+    Column("attempts", BigInteger, nullable=False, comment="all of them"),
+    Column("first_attempt_at", INSTANT),
+    Column("last_attempt_at", INSTANT),
+    PrimaryKeyConstraint("account_id", "endpoint_id", "position", name="pending_pk"),
+    ForeignKeyConstraint(
+        ["account_id", "endpoint_id"],
+        ["endpoints.account_id", "endpoints.endpoint_id"],
+        name="pending_endpoint_fk",
+        ondelete="CASCADE",
+    ),
+    CheckConstraint(_one_of("state", PENDING_STATES), name="pending_state_known"),
+    CheckConstraint("state = 'waiting' OR due_at IS NOT NULL", name="pending_due_unless_waiting"),
+    sqlite_with_rowid=False,
+)
+Index("pending_by_key", pending.c.account_id, pending.c.endpoint_id, pending.c.key, pending.c.position)
+
+# No foreign key: attempts outlive their endpoint, and deleting an endpoint must not delete a million rows.
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("account_id", TEXT, nullable=False),
+    Column("endpoint_id", TEXT, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column("number", BigInteger, nullable=False),
+    Column("event_id", TEXT, nullable=False),
+    Column("started_at", INSTANT, nullable=False),
+    Column("verdict", TEXT, nullable=False),
+    Column("outcome", TEXT, nullable=False),
+    Column("status", Integer),
+    Column("duration_us", BigInteger, nullable=False),
+    Column("detail", LargeBinary, nullable=False, comment="JSON of the attempt, without the event's body"),
+    PrimaryKeyConstraint("account_id", "endpoint_id", "position", "number", name="attempts_pk"),
+    CheckConstraint(_one_of("verdict", VERDICTS), name="attempts_verdict_known"),
+    CheckConstraint("number >= 1", name="attempts_number_counts_from_one"),
+)
+Index("attempts_by_verdict", attempts.c.account_id, attempts.c.endpoint_id, attempts.c.verdict, attempts.c.position)
+Index(
+    "attempts_by_time",
+    attempts.c.account_id,
+    attempts.c.endpoint_id,
+    attempts.c.started_at,
+    attempts.c.verdict,
+    attempts.c.outcome,
+    attempts.c.duration_us,
+)
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("owner", TEXT, nullable=False),
+    Column("lease_until", INSTANT, nullable=False, comment="by the database's clock"),
+    PrimaryKeyConstraint("owner", name="workers_pk"),
+    sqlite_with_rowid=False,
+)
+
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("account_id", TEXT, nullable=False),
+    Column("scope", LargeBinary, nullable=False, comment="SHA-256 of method, path and key"),
+    Column("body_sha256", LargeBinary, nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("headers", TEXT, nullable=False, comment="JSON object"),
+    Column("body", LargeBinary, nullable=False),
+    Column("sealed", Boolean, nullable=False, comment="the body holds a secret and is encrypted"),
+    Column("shipment_id", TEXT, comment="whose data the body holds, for erasure"),
+    Column("created_at", INSTANT, nullable=False),
+    PrimaryKeyConstraint("account_id", "scope", name="idempotency_pk"),
+)
+Index("idempotency_by_age", idempotency.c.account_id, idempotency.c.created_at)
+Index(
+    "idempotency_by_shipment",
+    idempotency.c.account_id,
+    idempotency.c.shipment_id,
+    sqlite_where=text("shipment_id IS NOT NULL"),
+    postgresql_where=text("shipment_id IS NOT NULL"),
+)
+
+sources = Table(
+    "sources",
+    metadata,
+    Column("account_id", TEXT, nullable=False),
+    Column("source_id", TEXT, nullable=False),
+    Column("kind", TEXT, nullable=False),
+    Column("name", TEXT, nullable=False),
+    Column("settings", TEXT, nullable=False, comment="JSON object"),
+    Column("secret", LargeBinary, nullable=False, comment="encrypted"),
+    Column("created_at", INSTANT, nullable=False),
+    Column("updated_at", INSTANT, nullable=False),
+    PrimaryKeyConstraint("account_id", "source_id", name="sources_pk"),
+    ForeignKeyConstraint(["account_id"], ["accounts.account_id"], name="sources_account_fk"),
+    sqlite_with_rowid=False,
+)
+Index("sources_id_once", sources.c.source_id, unique=True)
+
+intake_messages = Table(
+    "intake_messages",
+    metadata,
+    Column("account_id", TEXT, nullable=False),
+    Column("message_id", TEXT, nullable=False),
+    Column("source_id", TEXT, nullable=False),
+    Column("received_at", INSTANT, nullable=False),
+    Column("state", TEXT, nullable=False),
+    Column("reason", TEXT, comment="why it was refused"),
+    Column("body", LargeBinary, nullable=False, comment="as received"),
+    Column("erased_at", INSTANT),
+    PrimaryKeyConstraint("account_id", "message_id", name="intake_messages_pk"),
+    CheckConstraint(_one_of("state", INTAKE_STATES), name="intake_messages_state_known"),
+)
+Index(
+    "intake_messages_by_source", intake_messages.c.account_id, intake_messages.c.source_id, intake_messages.c.message_id
+)
+
+intake_shipments = Table(
+    "intake_shipments",
+    metadata,
+    Column("account_id", TEXT, nullable=False),
+    Column("shipment_id", TEXT, nullable=False),
+    Column("message_id", TEXT, nullable=False),
+    PrimaryKeyConstraint("account_id", "shipment_id", "message_id", name="intake_shipments_pk"),
+    sqlite_with_rowid=False,
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("account_id", TEXT, nullable=False),
+    Column("audit_id", TEXT, nullable=False),
+    Column("recorded_at", INSTANT, nullable=False),
+    Column("actor", TEXT, nullable=False),
+    Column("action", TEXT, nullable=False),
+    Column("subject", TEXT, nullable=False),
+    PrimaryKeyConstraint("account_id", "audit_id", name="audit_pk"),
+    sqlite_with_rowid=False,
+)
