@@ -1,0 +1,113 @@
+"""From the bytes of a body to plain JSON values, with everything refused that two readers could read differently.
+
+Refused with BadRequest: bytes that are not UTF-8, what is not JSON, nesting deeper than 64 levels, a name given twice
+in one object (parsers disagree about which counts), half a surrogate pair and U+0000 (PostgreSQL cannot store it).
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, Never
+
+import msgspec
+
+from waypost.errors import BadRequest
+
+NESTING_MAX = 64
+
+_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*"?|[\[\]{}]', re.DOTALL)
+
+
+class JsonNumber(str):
+    """A number with a fraction or exponent, as it stood in the body: a float would round it."""
+
+    __slots__ = ()
+
+
+_decode = msgspec.json.Decoder(float_hook=JsonNumber).decode
+_decode_roughly = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder().encode
+
+
+def parse(body: bytes) -> Any:
+    """Read `body` as JSON: objects as dicts, numbers that are not whole as JsonNumber.
+
+    Raises BadRequest when the body cannot be read as one clear JSON value.
+    """
+    check_nesting(body)
+    try:
+        body.decode()
+    except UnicodeDecodeError as error:
+        raise BadRequest(f"The body is not UTF-8: byte {error.start} fits nowhere.") from error
+    try:
+        value = _decode(body)
+    except msgspec.DecodeError as error:
+        raise BadRequest(f"The body is not JSON: {error}.") from error
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits
+        raise BadRequest("The body holds a number that is too long.") from error
+    if not is_unambiguous(body):
+        _refuse_what_is_ambiguous(body)
+    return value
+
+
+def is_unambiguous(body: bytes) -> bool:
+    r"""Tell quickly whether a body that is JSON has no name twice and no U+0000; False may be a false alarm.
+
+    Written anew, an object with a repeated name loses a colon. A colon written as `\u003a` would hide that, so any
+    body with such an escape is looked at closely instead.
+    """
+    if b"\\u0000" in body or b"\\u003" in body:
+        return False
+    try:
+        again = _encode(_decode_roughly(body))
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return False
+    return body.count(b":") == again.count(b":")
+
+
+def check_nesting(body: bytes) -> None:
+    """Raise BadRequest when lists and objects lie more than 64 deep in each other."""
+    if body.count(b"[") + body.count(b"{") <= NESTING_MAX:
+        return
+    depth = 0
+    for match in _BRACKETS.finditer(body):
+        bracket = match[0]
+        if bracket in (b"[", b"{"):
+            depth += 1
+            if depth > NESTING_MAX:
+                raise BadRequest(f"The body is nested more than {NESTING_MAX} levels deep.")
+        elif bracket in (b"]", b"}"):
+            depth -= 1
+
+
+def _refuse_what_is_ambiguous(body: bytes) -> None:
+    for pair in _names_and_texts(json.loads(body, object_pairs_hook=_without_repeats)):
+        if "\x00" in pair:
+            raise BadRequest("The body holds the character U+0000, which no text here may have.")
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    names = dict(pairs)
+    if len(names) != len(pairs):
+        seen: set[str] = set()
+        for name, _ in pairs:
+            if name in seen:
+                _refuse_repeat(name)
+            seen.add(name)
+    return names
+
+
+def _refuse_repeat(name: str) -> Never:
+    raise BadRequest(f"The name {name[:100]!r} stands twice in one object.")
+
+
+def _names_and_texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for item in value:
+            yield from _names_and_texts(item)
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            yield name
+            yield from _names_and_texts(item)
