@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -19,13 +20,18 @@ HARNESS = Path(__file__).parent / "harness"
 SECRET = "whsec_" + base64.b64encode(b"norrsund-lines-carries-freight!!").decode()
 OTHER_SECRET = "whsec_" + base64.b64encode(b"another-secret-of-the-same-size!").decode()
 NOW = 1_796_112_900
+BODY = json.dumps(
+    {"id": "evt_1", "type": "shipment.status.collected", "shipment_id": "shp_1", "reference": "SO-1", "sequence": 1,
+     "position": 1, "test": False, "data": {"shipment": {"status": "collected", "consignee": "Baðhús og Gufa ehf."}}},
+    ensure_ascii=False,
+).encode()  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Request:
     """A captured request, and the secret and the clock of the one who checks it."""
 
-    body: bytes = json.dumps({"id": "evt_1", "reference": "SO-1 Baðhús"}, ensure_ascii=False).encode()
+    body: bytes = BODY
     headers: dict[str, str] = field(default_factory=dict)
     secret: str = SECRET
     now: int = NOW
@@ -47,6 +53,11 @@ def a_request(*, secret: str = SECRET, sent_at: int = NOW) -> Request:
     return replace(bare, headers=headers)
 
 
+def a_request_of_now() -> Request:
+    """A request signed at this moment, for programs that look at the machine's clock."""
+    return a_request(sent_at=int(time.time()))
+
+
 Checker = Callable[[Sequence[Request]], list[str]]
 
 
@@ -63,7 +74,8 @@ def _as_json_lines(requests: Sequence[Request]) -> str:
     return "".join(json.dumps(row) + "\n" for row in rows)
 
 
-def _need(program: str, language: str) -> str:
+def need(program: str, language: str) -> str:
+    """Where `program` is; the test is skipped where it is not."""
     path = shutil.which(program)
     if path is None:
         pytest.skip(f"{language} is not on this machine")
@@ -78,19 +90,19 @@ def python_checker(_: Path) -> Checker:
 
 def javascript_checker(_: Path) -> Checker:
     """The guide's JavaScript, in Node."""
-    command = [_need("node", "Node"), HARNESS / "check.mjs", RECEIVERS / "javascript" / "verify.mjs"]
+    command = [need("node", "Node"), HARNESS / "check.mjs", RECEIVERS / "javascript" / "verify.mjs"]
     return lambda requests: _run(command, _as_json_lines(requests))
 
 
 def php_checker(_: Path) -> Checker:
     """The guide's PHP."""
-    command = [_need("php", "PHP"), HARNESS / "check.php", RECEIVERS / "php" / "verify.php"]
+    command = [need("php", "PHP"), HARNESS / "check.php", RECEIVERS / "php" / "verify.php"]
     return lambda requests: _run(command, _as_json_lines(requests))
 
 
 def csharp_checker(folder: Path) -> Checker:
     """The guide's C#, compiled by Mono."""
-    compiler, runtime = _need("mcs", "C# (Mono)"), _need("mono", "C# (Mono)")
+    compiler, runtime = need("mcs", "C# (Mono)"), need("mono", "C# (Mono)")
     program = folder / "check.exe"
     sources = [RECEIVERS / "csharp" / "WaypostWebhook.cs", HARNESS / "Check.cs"]
     _run([compiler, "-warnaserror", f"-out:{program}", *sources], "")

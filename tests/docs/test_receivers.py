@@ -1,5 +1,10 @@
 """The verification code of the receiver guide, run in its own language against signatures that others made."""
 
+import contextlib
+import http.client
+import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,13 +14,19 @@ import pytest
 from docs.builders import (
     NOW,
     OTHER_SECRET,
+    RECEIVERS,
+    SECRET,
     Checker,
+    Request,
     a_request,
+    a_request_of_now,
     csharp_checker,
     javascript_checker,
+    need,
     php_checker,
     python_checker,
 )
+from docs.services import a_free_port, a_program
 
 CHECKERS = {"python": python_checker, "javascript": javascript_checker, "php": php_checker, "csharp": csharp_checker}
 
@@ -74,3 +85,53 @@ def test_every_language_refuses_signatures_that_are_none(check: Checker) -> None
     wrong = ["v1,", "v1", "v2,AAAA", "v1a,AAAA", "é", "v1," + "A" * 44]
     answers = check([a_request().with_header("webhook-signature", signature) for signature in wrong])
     assert [answer.startswith("refused: ") for answer in answers] == [True] * len(wrong)
+
+
+def _post(port: int, request: Request) -> int:
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as connection:
+        connection.request("POST", "/", request.body, request.headers)
+        return connection.getresponse().status
+
+
+def _orders(folder: Path) -> list[tuple[str, str]]:
+    with contextlib.closing(sqlite3.connect(folder / "orders.db")) as database:
+        return database.execute("SELECT reference, status FROM orders").fetchall()
+
+
+def test_the_python_server_takes_an_event_twice_and_acts_once(tmp_path: Path) -> None:
+    port, event = a_free_port(), a_request_of_now()
+    command = [sys.executable, str(RECEIVERS / "python" / "receiver.py"), str(port)]
+    with a_program(command, tmp_path, port, WEBHOOK_SECRET=SECRET):
+        assert [_post(port, event), _post(port, event), _post(port, event.without("webhook-signature"))] == [
+            204,
+            204,
+            401,
+        ]
+    assert _orders(tmp_path) == [("SO-1", "collected")]
+
+
+def test_the_javascript_server_takes_what_is_signed_and_refuses_the_rest(tmp_path: Path) -> None:
+    port, event = a_free_port(), a_request_of_now()
+    command = [need("node", "Node"), str(RECEIVERS / "javascript" / "receiver.mjs"), str(port)]
+    with a_program(command, tmp_path, port, WEBHOOK_SECRET=SECRET):
+        assert [_post(port, event), _post(port, event), _post(port, event.without("webhook-signature"))] == [
+            204,
+            204,
+            401,
+        ]
+    assert (tmp_path / "output.txt").read_text(encoding="utf-8").count("SO-1") == 1
+
+
+def test_the_php_server_takes_an_event_twice_and_acts_once(tmp_path: Path) -> None:
+    php = need("php", "PHP")
+    if "pdo_sqlite" not in subprocess.run([php, "-m"], capture_output=True, text=True, check=True).stdout:
+        pytest.skip("PHP on this machine has no pdo_sqlite")
+    port, event = a_free_port(), a_request_of_now()
+    command = [php, "-S", f"127.0.0.1:{port}", str(RECEIVERS / "php" / "receiver.php")]
+    with a_program(command, tmp_path, port, WEBHOOK_SECRET=SECRET):
+        assert [_post(port, event), _post(port, event), _post(port, event.without("webhook-signature"))] == [
+            204,
+            204,
+            401,
+        ]
+    assert _orders(tmp_path) == [("SO-1", "collected")]

@@ -21,7 +21,7 @@ async function readBody(request) {
 const server = createServer(async (request, response) => {
   try {
     const event = verify(await readBody(request), request.headers, process.env.WEBHOOK_SECRET);
-    if (!handled.has(event.id)) {
+    if (!event.test && !handled.has(event.id)) {
       console.log(`${event.sequence}. ${event.reference}: ${event.type}`);
       handled.add(event.id);
     }

@@ -19,11 +19,14 @@ database.execute("CREATE TABLE IF NOT EXISTS orders (reference TEXT PRIMARY KEY,
 inbox = Inbox(database)
 
 
-def apply(event, connection):
-    """The effect: an order's status becomes its shipment's. Runs in the transaction that marks the event as handled."""
-    connection.execute(
+def update_order(arrival):
+    """The effect: an order's status becomes its shipment's. It runs in the transaction that marks the event as handled."""
+    if arrival.is_late:  # a newer event of this shipment came before; its state is the newer one
+        return
+    event = arrival.event
+    arrival.connection.execute(
         "INSERT OR REPLACE INTO orders (reference, status) VALUES (?, ?)",
-        (event["reference"], event["data"]["shipment"]["status"]),
+        (event.reference, event.data["shipment"]["status"]),
     )
 
 
@@ -37,7 +40,7 @@ class Hook(BaseHTTPRequestHandler):
         except SignatureError as error:
             self.send_error(401, str(error))
             return
-        inbox.handle(event, apply)
+        inbox.handle(event, update_order)
         self.send_response(204)
         self.end_headers()
 
