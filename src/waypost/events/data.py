@@ -29,6 +29,7 @@ from waypost.events.kinds import (
     TRACKING_EVENT_RETRACTED,
     TRACKING_STALE,
     WEBHOOK_TEST,
+    TrackingStale,
 )
 from waypost.events.operations import DeliveryFailedData, EndpointStateData
 from waypost.shipments import facts
@@ -151,73 +152,55 @@ DATA_TYPES: Mapping[str, Any] = {
 }
 
 
-class TrackingStale(facts.Fact, frozen=True, kw_only=True):
-    """An active shipment was not scanned for a long time. `last_event` is None when it never was.
-
-    No report says this: it is the silence that does, so it is not among the facts of a report.
-    """
-
-    last_event: TrackingEvent | None
+def _created(fact: facts.ShipmentCreated, shipment: msgspec.Raw) -> msgspec.Struct:
+    return CreatedData(shipment=shipment)
 
 
-Told = tuple[str, msgspec.Struct]  # the type of the event, and its data
-
-
-def _created(fact: facts.ShipmentCreated, shipment: msgspec.Raw) -> Told:
-    return SHIPMENT_CREATED, CreatedData(shipment=shipment)
-
-
-def _status(fact: facts.StatusChanged, shipment: msgspec.Raw) -> Told:
-    data = StatusData(
+def _status(fact: facts.StatusChanged, shipment: msgspec.Raw) -> msgspec.Struct:
+    return StatusData(
         shipment=shipment, previous=fact.previous, tracking_event=fact.tracking_event, first_time=fact.first_time
     )
-    return SHIPMENT_STATUS + fact.status, data
 
 
-def _details(fact: facts.DetailsChanged, shipment: msgspec.Raw) -> Told:
-    data = UpdatedData(shipment=shipment, changed=fact.changed, changes=fact.changes, actor=fact.actor)
-    return SHIPMENT_UPDATED, data
+def _details(fact: facts.DetailsChanged, shipment: msgspec.Raw) -> msgspec.Struct:
+    return UpdatedData(shipment=shipment, changed=fact.changed, changes=fact.changes, actor=fact.actor)
 
 
-def _condition(fact: facts.ConditionChanged, shipment: msgspec.Raw) -> Told:
-    data = ConditionData(
+def _condition(fact: facts.ConditionChanged, shipment: msgspec.Raw) -> msgspec.Struct:
+    return ConditionData(
         shipment=shipment, reason=fact.reason, action_required_by=fact.action_required_by, previous=fact.previous
     )
-    return SHIPMENT_CONDITION + fact.condition, data
 
 
-def _eta(fact: facts.EtaChanged, shipment: msgspec.Raw) -> Told:
-    data = EtaData(shipment=shipment, previous=fact.previous, eta=fact.eta, delta_minutes=fact.delta_minutes)
-    return SHIPMENT_ETA_CHANGED, data
+def _eta(fact: facts.EtaChanged, shipment: msgspec.Raw) -> msgspec.Struct:
+    return EtaData(shipment=shipment, previous=fact.previous, eta=fact.eta, delta_minutes=fact.delta_minutes)
 
 
-def _document(fact: facts.DocumentAdded, shipment: msgspec.Raw) -> Told:
-    return SHIPMENT_DOCUMENT_ADDED, DocumentData(shipment=shipment, document=fact.document)
+def _document(fact: facts.DocumentAdded, shipment: msgspec.Raw) -> msgspec.Struct:
+    return DocumentData(shipment=shipment, document=fact.document)
 
 
-def _recorded(fact: facts.TrackingEventRecorded, shipment: msgspec.Raw) -> Told:
-    data = RecordedData(shipment=shipment, tracking_event=fact.tracking_event, late=fact.late)
-    return TRACKING_EVENT_RECORDED, data
+def _recorded(fact: facts.TrackingEventRecorded, shipment: msgspec.Raw) -> msgspec.Struct:
+    return RecordedData(shipment=shipment, tracking_event=fact.tracking_event, late=fact.late)
 
 
-def _corrected(fact: facts.TrackingEventCorrected, shipment: msgspec.Raw) -> Told:
-    return TRACKING_EVENT_CORRECTED, CorrectedData(shipment=shipment, old=fact.old, new=fact.new)
+def _corrected(fact: facts.TrackingEventCorrected, shipment: msgspec.Raw) -> msgspec.Struct:
+    return CorrectedData(shipment=shipment, old=fact.old, new=fact.new)
 
 
-def _retracted(fact: facts.TrackingEventRetracted, shipment: msgspec.Raw) -> Told:
-    return TRACKING_EVENT_RETRACTED, RetractedData(shipment=shipment, old=fact.old)
+def _retracted(fact: facts.TrackingEventRetracted, shipment: msgspec.Raw) -> msgspec.Struct:
+    return RetractedData(shipment=shipment, old=fact.old)
 
 
-def _unit_status(fact: facts.UnitStatusChanged, shipment: msgspec.Raw) -> Told:
-    data = UnitStatusData(shipment=shipment, handling_unit=fact.handling_unit)
-    return HANDLING_UNIT_STATUS + fact.handling_unit.status, data
+def _unit_status(fact: facts.UnitStatusChanged, shipment: msgspec.Raw) -> msgspec.Struct:
+    return UnitStatusData(shipment=shipment, handling_unit=fact.handling_unit)
 
 
-def _stale(fact: TrackingStale, shipment: msgspec.Raw) -> Told:
-    return TRACKING_STALE, StaleData(shipment=shipment, last_event=fact.last_event)
+def _stale(fact: TrackingStale, shipment: msgspec.Raw) -> msgspec.Struct:
+    return StaleData(shipment=shipment, last_event=fact.last_event)
 
 
-_TELL: Mapping[type[facts.Fact], Callable[[Any, msgspec.Raw], Told]] = {
+_DATA_OF: Mapping[type[facts.Fact], Callable[[Any, msgspec.Raw], msgspec.Struct]] = {
     facts.ShipmentCreated: _created,
     facts.StatusChanged: _status,
     facts.DetailsChanged: _details,
@@ -232,14 +215,6 @@ _TELL: Mapping[type[facts.Fact], Callable[[Any, msgspec.Raw], Told]] = {
 }
 
 
-def tell(fact: facts.Fact, shipment: msgspec.Raw) -> Told:
-    """Give the type of the event that tells `fact`, and its data with the shipment's bytes in it."""
-    return _TELL[type(fact)](fact, shipment)
-
-
-def event_type(fact: facts.Fact) -> str:
-    """Give the type of the event that tells `fact`."""
-    return tell(fact, _NOTHING)[0]
-
-
-_NOTHING = msgspec.Raw(b"null")
+def fact_data(fact: facts.Fact, shipment: msgspec.Raw) -> msgspec.Struct:
+    """Give the data of the event that tells `fact`, with the shipment's bytes in it."""
+    return _DATA_OF[type(fact)](fact, shipment)

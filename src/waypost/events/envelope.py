@@ -10,7 +10,8 @@ from typing import Annotated, Any, Generic, TypeVar
 import msgspec
 from msgspec import Meta
 
-from waypost.events.data import tell
+from waypost.events.data import fact_data
+from waypost.events.kinds import event_type
 from waypost.ids import AccountId, EventId, ShipmentId
 from waypost.shipments.facts import Fact
 
@@ -76,11 +77,10 @@ def encode_event(
     `shipment` is the JSON of the shipment as it is after the report (its last 20 tracking events). `sequence` counts
     the shipment's events and `position` the account's, both from 1. `recorded_at` is the commit's instant, in UTC.
     """
-    event_type, data = tell(fact, msgspec.Raw(shipment))
     return _encode(
         Envelope(
             id=event_id,
-            type=event_type,
+            type=event_type(fact),
             timestamp=instant(fact.occurred_at),
             api_version=API_VERSION,
             recorded_at=instant(recorded_at),
@@ -90,7 +90,7 @@ def encode_event(
             sequence=sequence,
             position=position,
             test=False,
-            data=data,
+            data=fact_data(fact, msgspec.Raw(shipment)),
         )
     )
 

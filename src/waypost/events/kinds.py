@@ -1,14 +1,16 @@
-"""The names of all event types, and the words that outsiders may not use for types of their own."""
+"""The names of all event types: which fact is told by which, and which words outsiders may not use for their own."""
 
-from typing import get_args
+from collections.abc import Callable, Mapping
+from typing import Any, get_args
 
-from waypost.shipments.model import Condition, Status
+from waypost.shipments import facts
+from waypost.shipments.model import Condition, Status, TrackingEvent
 
 STATUSES: tuple[str, ...] = get_args(Status)
 CONDITIONS: tuple[str, ...] = get_args(Condition)
 
 # The groups of changed details that a `shipment.updated` names in `changed`.
-CHANGE_GROUPS = ("address", "schedule", "items", "price", "references", "service", "parties", "documents", "other")
+CHANGE_GROUPS: tuple[str, ...] = get_args(facts.ChangeGroup)
 
 SHIPMENT_CREATED = "shipment.created"
 SHIPMENT_STATUS = "shipment.status."
@@ -27,7 +29,7 @@ ENDPOINT_RESUMED = "endpoint.resumed"
 DELIVERY_FAILED = "delivery.failed"
 WEBHOOK_TEST = "webhook.test"
 
-# In the order of domain words: what a reader of the catalogue meets first, then the rarer ones.
+# In the order of the catalogue: first what most receivers want, last what concerns Waypost itself.
 EVENT_TYPES: tuple[str, ...] = (
     SHIPMENT_CREATED,
     *(SHIPMENT_STATUS + status for status in STATUSES),
@@ -54,3 +56,32 @@ _SHIPMENT_WORDS = frozenset({"shipment", "tracking", "handling_unit"})
 def is_about_shipment(event_type: str) -> bool:
     """Say whether such an event carries a shipment; operations and the types of senders do not."""
     return event_type.partition(".")[0] in _SHIPMENT_WORDS
+
+
+class TrackingStale(facts.Fact, frozen=True, kw_only=True):
+    """An active shipment was not scanned for a long time. `last_event` is None when it never was.
+
+    No report says this: it is the silence that does, so it is not among the facts of a report.
+    """
+
+    last_event: TrackingEvent | None
+
+
+_TYPE_OF: Mapping[type[facts.Fact], Callable[[Any], str]] = {
+    facts.ShipmentCreated: lambda fact: SHIPMENT_CREATED,
+    facts.StatusChanged: lambda fact: SHIPMENT_STATUS + fact.status,
+    facts.DetailsChanged: lambda fact: SHIPMENT_UPDATED,
+    facts.ConditionChanged: lambda fact: SHIPMENT_CONDITION + fact.condition,
+    facts.EtaChanged: lambda fact: SHIPMENT_ETA_CHANGED,
+    facts.DocumentAdded: lambda fact: SHIPMENT_DOCUMENT_ADDED,
+    facts.TrackingEventRecorded: lambda fact: TRACKING_EVENT_RECORDED,
+    facts.TrackingEventCorrected: lambda fact: TRACKING_EVENT_CORRECTED,
+    facts.TrackingEventRetracted: lambda fact: TRACKING_EVENT_RETRACTED,
+    facts.UnitStatusChanged: lambda fact: HANDLING_UNIT_STATUS + fact.handling_unit.status,
+    TrackingStale: lambda fact: TRACKING_STALE,
+}
+
+
+def event_type(fact: facts.Fact) -> str:
+    """Give the type of the event that tells `fact`."""
+    return _TYPE_OF[type(fact)](fact)
