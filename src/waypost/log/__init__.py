@@ -1,12 +1,17 @@
 """The log: every shipment, every event, every endpoint and what it was sent, in one database.
 
-`Log` reads, and does the units of work that the modules `accounts`, `endpoints`, `leases` and `sources` make.
+`Log` reads, and does what the functions of `units` make.
 """
 
+from waypost.log import units
 from waypost.log.accept import ANY_VERSION, AcceptReport
+from waypost.log.accounts import MadeToken
 from waypost.log.database import Database, DatabaseInUse, DatabaseProblem, open_database, sqlite_version
-from waypost.log.group import Committed
+from waypost.log.endpoints import Rotated
+from waypost.log.group import Committed, Request
+from waypost.log.idempotency import is_kept
 from waypost.log.log import Log
+from waypost.log.migration import Migrated, MigrationNeeded
 from waypost.log.records import (
     Accepted,
     Account,
@@ -38,7 +43,8 @@ from waypost.log.records import (
     Waiting,
 )
 from waypost.log.shipments import ShipmentFilter
-from waypost.log.transaction import Once, Unit, refusal
+from waypost.log.sources import TakenMessage
+from waypost.log.transaction import Once, Tx, Unit, refusal
 from waypost.log.vault import Vault, WrongKey
 
 __all__ = [
@@ -68,21 +74,30 @@ __all__ = [
     "LoadedEndpoint",
     "Log",
     "LogRow",
+    "MadeToken",
+    "Migrated",
+    "MigrationNeeded",
     "Once",
     "Page",
     "PendingRow",
     "Principal",
+    "Request",
+    "Rotated",
     "ShipmentFilter",
     "Source",
     "Standing",
     "Stats",
     "StoredShipment",
+    "TakenMessage",
     "TokenRecord",
+    "Tx",
     "Unit",
     "Vault",
     "Waiting",
     "WrongKey",
+    "is_kept",
     "open_database",
     "refusal",
     "sqlite_version",
+    "units",
 ]

@@ -26,7 +26,7 @@ ACCOUNT_ID = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
 
 
 @dataclass(frozen=True, slots=True)
-class NewToken:
+class MadeToken:
     """A token just made, with the token itself: the only time it is seen."""
 
     record: TokenRecord
@@ -67,18 +67,18 @@ def change_account(account_id: AccountId, name: str | None, settings: AccountSet
             tx.head(account_id).settings = settings
         return read_account(tx.connection, account_id)
 
-    return Unit(account_id, work, locks=(account_id,))
+    return Unit(account_id, work, locks=True)
 
 
-def create_token(account_id: AccountId, name: str, scopes: Sequence[str]) -> Unit[NewToken]:
+def create_token(account_id: AccountId, name: str, scopes: Sequence[str]) -> Unit[MadeToken]:
     """Make a token for an account. NotFound when there is no such account."""
 
-    def work(tx: Tx) -> NewToken:
+    def work(tx: Tx) -> MadeToken:
         read_account(tx.connection, account_id)
         token = TOKEN_PREFIX + secrets.token_urlsafe(32)
         token_id = tx.ids.new("tok_", tx.now)
         _insert_token(tx, account_id, token_id, token, name, scopes, operator=False)
-        return NewToken(TokenRecord(account_id, token_id, name, tuple(scopes), False, tx.now), token)
+        return MadeToken(TokenRecord(account_id, token_id, name, tuple(scopes), False, tx.now), token)
 
     return Unit(account_id, work)
 
@@ -151,6 +151,11 @@ def read_account(connection: Connection, account_id: AccountId) -> Account:
     if row is None:
         raise NotFound(f'There is no account "{account_id}".')
     return _account(row)
+
+
+def account_exists(connection: Connection, account_id: AccountId) -> bool:
+    """Whether there is such an account."""
+    return "\0" not in account_id and connection.execute(account_row(account_id)).first() is not None
 
 
 def list_accounts(connection: Connection, limit: int, cursor: str | None) -> Page[Account]:

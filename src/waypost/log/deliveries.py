@@ -13,7 +13,7 @@ from waypost.clock import from_micros, to_micros
 from waypost.errors import NotFound
 from waypost.ids import AccountId, EndpointId, EventId
 from waypost.log.cursors import read_position_cursor, write_cursor
-from waypost.log.events import first_position_since, log_end, read_bodies, shipment_id_of
+from waypost.log.events import first_position_since, log_end, read_events_at, shipment_id_of
 from waypost.log.owed import Judge
 from waypost.log.records import Attempt, Delivery, DeliveryFilter, EndpointRecord, Page, PendingRow, Stats
 from waypost.log.tables import attempts, events, pending, shipments
@@ -58,10 +58,15 @@ def read_delivery(
     position = None if "\0" in event_id else connection.execute(place).scalar()
     if position is None:
         raise NotFound(f'There is no event "{event_id}".')
-    body = read_bodies(connection, endpoint.account_id, [position])[position].body
+    (event,) = read_events_at(connection, endpoint.account_id, [position])
     made = connection.execute(attempts_at(endpoint.account_id, endpoint.endpoint_id, position)).all()
+    return delivery_at(connection, endpoint, position), [_attempt(row) for row in reversed(made)], event.body
+
+
+def delivery_at(connection: Connection, endpoint: EndpointRecord, position: int) -> Delivery:
+    """Give how the event at a position of the log stands at an endpoint; `skipped` if it did not ask for it."""
     (delivery,) = _deliveries(connection, endpoint, [position], skipped=True)
-    return delivery, [_attempt(row) for row in reversed(made)], body
+    return delivery
 
 
 def read_stats(connection: Connection, account_id: AccountId, endpoint_id: EndpointId, since: int) -> Stats:
@@ -196,8 +201,8 @@ def _asked_for(connection: Connection, endpoint: EndpointRecord, rows: Iterable[
             unclear.append(row.position)
         elif matcher(row.type, b""):
             asked.add(row.position)
-    bodies = read_bodies(connection, endpoint.account_id, unclear)
-    return asked | {position for position, row in bodies.items() if judge.wants(row)}
+    rows_with_body = read_events_at(connection, endpoint.account_id, unclear)
+    return asked | {row.position for row in rows_with_body if judge.wants(row)}
 
 
 def _delivery(

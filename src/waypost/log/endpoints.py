@@ -4,7 +4,7 @@ What an endpoint wants is versioned by position: a change takes the account's lo
 so that every event is judged by the wishes of its own time, whenever it is asked about.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -79,24 +79,20 @@ def create_endpoint(
         tx.changed_endpoints.add((account_id, endpoint_id))
         return read_endpoint(tx.connection, tx.vault, account_id, endpoint_id)
 
-    return Unit(account_id, work, locks=(account_id,))
+    return Unit(account_id, work, locks=True)
 
 
 def change_endpoint(
-    account_id: AccountId,
-    endpoint_id: EndpointId,
-    change: Callable[[EndpointRecord], tuple[EndpointSettings, Wants]],
+    account_id: AccountId, endpoint_id: EndpointId, settings: EndpointSettings, wants: Wants
 ) -> Unit[EndpointRecord]:
-    """Change an endpoint's settings, and what it wants of the events after the change.
+    """Set an endpoint's settings whole, and what it wants of the events after the change.
 
-    `change` is pure: it is given the endpoint as it stands, so that two changes at once cannot undo each other, and
-    gives the settings and wants it shall have, or raises a CallerError.
+    Who makes the new settings out of the old ones reads those in the same unit, or two changes at once undo each other.
     """
 
     def work(tx: Tx) -> EndpointRecord:
         end = tx.head(account_id).position
         before = read_endpoint(tx.connection, tx.vault, account_id, endpoint_id)
-        settings, wants = change(before)
         columns = _settings_columns(tx.vault, account_id, endpoint_id, settings) | {"updated_at": tx.now_us}
         tx.connection.execute(update(endpoints).where(_one(account_id, endpoint_id)).values(**columns))
         if wants != before.wants:
@@ -104,7 +100,7 @@ def change_endpoint(
         tx.changed_endpoints.add((account_id, endpoint_id))
         return read_endpoint(tx.connection, tx.vault, account_id, endpoint_id)
 
-    return Unit(account_id, work, locks=(account_id,))
+    return Unit(account_id, work, locks=True)
 
 
 def delete_endpoint(account_id: AccountId, endpoint_id: EndpointId) -> Unit[None]:

@@ -36,13 +36,13 @@ def read_event(connection: Connection, account_id: AccountId, event_id: str) -> 
     return _log_row(row)
 
 
-def read_bodies(connection: Connection, account_id: AccountId, positions: Iterable[int]) -> dict[int, LogRow]:
-    """Give the events at these positions, by position; what is not there is left out."""
+def read_events_at(connection: Connection, account_id: AccountId, positions: Iterable[int]) -> list[LogRow]:
+    """Give the events at these positions, in log order; what is not there is left out."""
     wanted = sorted(set(positions))
-    rows: dict[int, LogRow] = {}
+    rows: list[LogRow] = []
     for start in range(0, len(wanted), 500):
         parameters = {"account_id": account_id, "positions": wanted[start : start + 500]}
-        rows |= {row.position: _log_row(row) for row in connection.execute(events_at(), parameters)}
+        rows += [_log_row(row) for row in connection.execute(events_at(), parameters)]
     return rows
 
 
@@ -96,7 +96,7 @@ def events_after() -> Select[Any]:
 def events_at() -> Select[Any]:
     """The events of `:account_id` at `:positions`. By the primary key."""
     mine = _columns().where(events.c.account_id == bindparam("account_id"))
-    return mine.where(events.c.position.in_(bindparam("positions", expanding=True)))
+    return mine.where(events.c.position.in_(bindparam("positions", expanding=True))).order_by(events.c.position)
 
 
 def events_of_key(account_id: AccountId, key: str, sequence: int, limit: int) -> Select[Any]:

@@ -4,7 +4,7 @@ A unit that refuses, or fails by a bug of ours, fails alone: its savepoint is un
 request that repeats an earlier one (Idempotency-Key), stored or in the same group, is given the same answer.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,21 +26,21 @@ Work = Unit[Any] | AcceptReport
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """What a group changed, told after its commit: accounts whose log grew, endpoints whose rows changed."""
+    """What a group changed, told after its commit: accounts whose log grew, each with its new end, and endpoints."""
 
-    accounts: frozenset[AccountId]
+    accounts: Mapping[AccountId, int]
     endpoints: frozenset[tuple[AccountId, EndpointId]]
 
     @classmethod
     def nothing(cls) -> "Committed":
         """No change."""
-        return cls(frozenset(), frozenset())
+        return cls({}, frozenset())
 
     def __bool__(self) -> bool:
         return bool(self.accounts or self.endpoints)
 
     def __or__(self, other: "Committed") -> "Committed":
-        return Committed(self.accounts | other.accounts, self.endpoints | other.endpoints)
+        return Committed({**self.accounts, **other.accounts}, self.endpoints | other.endpoints)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +53,10 @@ class Request:
     @property
     def locks(self) -> tuple[AccountId, ...]:
         """The accounts to lock for it. A key is looked up under the lock, or two services could both miss it."""
-        if self.once is not None or isinstance(self.work, AcceptReport):
-            return (self.work.account_id,)
-        return self.work.locks
+        own = (self.work.account_id,)
+        if isinstance(self.work, AcceptReport):
+            return own
+        return own + self.work.others if self.work.locks or self.once is not None else self.work.others
 
     @property
     def scope(self) -> Scope:

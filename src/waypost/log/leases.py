@@ -27,9 +27,8 @@ from sqlalchemy import (
     update,
 )
 
-from waypost.errors import NotFound
 from waypost.events.envelope import encode_account_event
-from waypost.ids import AccountId, EndpointId, EventId
+from waypost.ids import AccountId, EndpointId
 from waypost.log.database import database_now, insert_into
 from waypost.log.endpoints import read_endpoint
 from waypost.log.events import log_end
@@ -173,7 +172,7 @@ def persist(writes: Sequence[EndpointWrite]) -> Unit[set[Name]]:
                 _announce(tx, write.account_id, write.endpoint_id, announcement)
         return names - {(write.account_id, write.endpoint_id) for write in good}
 
-    return Unit(NO_ACCOUNT, work, locks=tuple(write.account_id for write in writes if write.announcements))
+    return Unit(NO_ACCOUNT, work, others=tuple(write.account_id for write in writes if write.announcements))
 
 
 def _store_endpoints(tx: Tx, writes: Sequence[EndpointWrite], versions: dict[Name, int]) -> None:
@@ -212,7 +211,7 @@ def _store_rows(tx: Tx, writes: Sequence[EndpointWrite]) -> None:
     gone = [_of(write) | {"of_position": position} for write in writes for position in write.pending_gone]
     if gone:
         tx.connection.execute(delete_pending(), gone)
-    put = [_pending_row(write, row) for write in writes for row in write.pending_put]
+    put = [pending_row(write.account_id, write.endpoint_id, row) for write in writes for row in write.pending_put]
     if put:
         tx.connection.execute(put_pending(tx.connection), put)
 
@@ -237,10 +236,11 @@ def _attempt_row(write: EndpointWrite, attempt: AttemptRow) -> dict[str, Any]:
     }
 
 
-def _pending_row(write: EndpointWrite, row: PendingRow) -> dict[str, Any]:
+def pending_row(account_id: AccountId, endpoint_id: EndpointId, row: PendingRow) -> dict[str, Any]:
+    """Give a pending row as it is stored."""
     return {
-        "account_id": write.account_id,
-        "endpoint_id": write.endpoint_id,
+        "account_id": account_id,
+        "endpoint_id": endpoint_id,
         "position": row.position,
         "key": row.key,
         "event_id": row.event_id,
@@ -298,49 +298,6 @@ def _next_sequence(tx: Tx, account_id: AccountId, key: str) -> int:
     return last + 1
 
 
-# -- asking for an event again -----------------------------------------------------------------------------------------
-
-
-def resend(account_id: AccountId, endpoint_id: EndpointId, event_id: str) -> Unit[PendingRow | None]:
-    """Ask for an event to be sent again, or now if it waits for a retry.
-
-    Gives the pending row that stands for it, or None when it is on its way already: the cursor has not reached it.
-    NotFound when there is no such endpoint or event.
-    """
-
-    def work(tx: Tx) -> PendingRow | None:
-        endpoint = read_endpoint(tx.connection, tx.vault, account_id, endpoint_id)
-        event = tx.connection.execute(event_to_resend(account_id, event_id)).first()
-        if event is None:
-            raise NotFound(f'There is no event "{event_id}".')
-        mine = pending_of(account_id, endpoint_id).where(pending.c.position == event.position)
-        row = tx.connection.execute(mine).first()
-        settled = settled_past_cursor(tx.connection, account_id, endpoint_id, endpoint.cursor)
-        if row is None and event.position > endpoint.cursor and event.position not in settled:
-            return None
-        tx.changed_endpoints.add((account_id, endpoint_id))
-        asked = _asked_again(tx, endpoint_id, event, None if row is None else PendingRow(*row))
-        write = EndpointWrite(account_id=account_id, endpoint_id=endpoint_id, epoch=0, pending_put=(asked,))
-        _store_rows(tx, [write])
-        return asked
-
-    return Unit(account_id, work)
-
-
-def _asked_again(tx: Tx, endpoint_id: EndpointId, event: Any, row: PendingRow | None) -> PendingRow:
-    if row is not None:
-        return PendingRow(
-            row.position, row.key, row.event_id, row.state, tx.now_us, row.failures, row.attempts,
-            row.first_attempt_at, row.last_attempt_at,
-        )  # fmt: skip
-    number = func.max(attempts.c.number), func.min(attempts.c.started_at), func.max(attempts.c.started_at)
-    mine = attempts.c.account_id == event.account_id, attempts.c.endpoint_id == endpoint_id
-    made = tx.connection.execute(select(*number).where(*mine, attempts.c.position == event.position)).one()
-    return PendingRow(
-        event.position, event.key, EventId(event.event_id), "resend", tx.now_us, 0, made[0] or 0, made[1], made[2]
-    )
-
-
 # -- statements --------------------------------------------------------------------------------------------------------
 
 
@@ -375,10 +332,3 @@ def put_pending(connection: Connection) -> Insert:
     names = ("state", "due_at", "failures", "attempts", "first_attempt_at", "last_attempt_at")
     fresh = {name: statement.excluded[name] for name in names}
     return statement.on_conflict_do_update(index_elements=["account_id", "endpoint_id", "position"], set_=fresh)
-
-
-def event_to_resend(account_id: AccountId, event_id: str) -> Select[Any]:
-    """Where an event stands in the log. By events_id_once."""
-    columns = events.c
-    mine = select(columns.account_id, columns.position, columns.key, columns.event_id)
-    return mine.where(columns.account_id == account_id, columns.event_id == event_id)

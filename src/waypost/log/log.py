@@ -1,15 +1,15 @@
 """The log as the rest of the service sees it: reports in, everything known out, and units of work for all else.
 
 Reading happens on a few threads with connections that cannot write; each call sees one state of the database. Writing
-happens in groups (writer.py). What changes something beside a report is a `Unit`, made by the functions of accounts,
-endpoints, leases and sources, and done by `run`, or by `run_once` for a request with an Idempotency-Key.
+happens in groups (writer.py): a report, or a `Unit` made by one of the functions of units.py, is done by `do`, or by
+`do_once` for a request with an Idempotency-Key.
 """
 
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
@@ -17,9 +17,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from waypost.clock import Clock, IdSource, to_micros
 from waypost.ids import AccountId, EndpointId
-from waypost.log import accounts, deliveries, endpoints, events, leases, owed, shipments, sources
+from waypost.log import accounts, deliveries, endpoints, events, leases, migration, owed, shipments, sources
 from waypost.log.accept import AcceptReport
-from waypost.log.database import READERS, Database, reachable
+from waypost.log.database import READERS, Database, open_database, reachable
 from waypost.log.group import Request
 from waypost.log.records import (
     Accepted,
@@ -53,29 +53,48 @@ Name = tuple[AccountId, EndpointId]
 
 
 class Log:
-    """The log of all accounts in one database. Make it on the event loop, `start` it, `close` it.
+    """The log of all accounts in one database. `open` it on the event loop, and `close` it there.
 
     Every method may raise Unavailable (503) when the database is away.
     """
 
     def __init__(self, database: Database, clock: Clock, ids: IdSource, vault: Vault) -> None:
+        """Take over `database`, which is at this version's schema; `start` begins to write."""
         self._database = database
         self._vault = vault
         self._writer = Writer(database, clock, ids, vault)
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="waypost-reader")
         self._counts = owed.Counts()
 
+    @classmethod
+    async def open(cls, database_url: str, *, key: bytes, clock: Clock, ids: IdSource, migrate: bool) -> "Log":
+        """Open the log in a database. `key` encrypts its secrets; `migrate` brings it to this version first.
+
+        Raises DatabaseInUse when another service has the SQLite file, MigrationNeeded when it is older than this
+        version and may not be migrated, and DatabaseProblem when it cannot be used at all.
+        """
+        database = open_database(database_url)
+        try:
+            await asyncio.to_thread(migration.migrate if migrate else migration.require_current, database)
+            log = cls(database, clock, ids, Vault(key))
+            await log.start()
+        except BaseException:
+            database.close()
+            raise
+        return log
+
     async def start(self) -> None:
         """Begin to write."""
         self._writer.start()
 
     async def close(self) -> None:
-        """Finish what is being written and let go of the threads; the database stays open."""
+        """Finish what is being written, and close the database."""
         await self._writer.close()
         await asyncio.to_thread(self._readers.shutdown)
+        self._database.close()
 
     def on_commit(self, listener: Listener) -> None:
-        """Call `listener` on the loop after each commit with the accounts whose log grew and the endpoints changed."""
+        """Call `listener` on the loop after each commit: where logs end now, and which endpoints changed."""
         self._writer.on_commit(listener)
 
     async def check(self) -> None:
@@ -84,27 +103,41 @@ class Log:
 
     # -- writing
 
-    async def accept(self, report: AcceptReport) -> Accepted:
-        """Take a report. On return it is on disk with the events that follow from it.
+    @overload
+    async def do(self, work: AcceptReport) -> Accepted: ...
 
-        Raises the CallerError that refuses it: InvalidDocument, NotFound, Conflict, PreconditionFailed.
+    @overload
+    async def do(self, work: Unit[T]) -> T: ...
+
+    async def do(self, work: AcceptReport | Unit[T]) -> Accepted | T:
+        """Do a unit, or take a report; on return it is on disk, with the events that follow from it.
+
+        Raises the CallerError that refuses it: for a report InvalidDocument, NotFound, Conflict, PreconditionFailed.
         """
-        (outcome,) = await self.accept_many([report])
+        (outcome,) = await self.do_all([Request(work)])
         if isinstance(outcome, Exception):
             raise outcome
+        return outcome  # type: ignore[return-value]
+
+    async def do_once(self, work: AcceptReport | Unit[Any], once: Once[Any]) -> Answer:
+        """Do it once for its Idempotency-Key, and give the same answer each time; a refusal is an answer too."""
+        (outcome,) = await self.do_all([Request(work, once)])
+        if isinstance(outcome, Exception):
+            raise outcome
+        assert isinstance(outcome, Answer), outcome
         return outcome
 
-    async def accept_many(self, reports: Sequence[AcceptReport]) -> list[Accepted | Exception]:
-        """Take reports in order, in one transaction; each stands or falls alone. Gives what became of each."""
-        return await self._writer.submit_all([Request(report) for report in reports])  # type: ignore[return-value]
+    async def do_all(self, requests: Sequence[Request]) -> list[object]:
+        """Do several in order, in one transaction; each stands or falls alone.
 
-    async def run(self, unit: Unit[T]) -> T:
-        """Do a unit; on return it is on disk. Raises what it refuses with."""
-        return await self._writer.submit(unit)
+        Gives what became of each: its value (Accepted for a report), the Answer of one with a key, or the exception it
+        failed with. They are handed to the writer before this first waits, so calls are served in the order made.
+        """
+        return await self._writer.submit(requests)
 
-    async def run_once(self, work: Unit[T] | AcceptReport, once: Once[Any]) -> Answer:
-        """Do a unit or a report once for its Idempotency-Key, and give the same answer each time, refusals included."""
-        return await self._writer.submit_once(work, once)
+    async def ensure_operator(self, token: str) -> None:
+        """Make the account `default`, and let `token`, and no other, be the operator's."""
+        await self.do(accounts.ensure_operator(token))
 
     # -- accounts
 
@@ -116,13 +149,15 @@ class Log:
         """Give an account, or raise NotFound."""
         return await self._read(lambda connection: accounts.read_account(connection, account_id))
 
-    async def list_accounts(self, *, limit: int = 50, cursor: str | None = None) -> Page[Account]:
+    async def account_exists(self, account_id: AccountId) -> bool:
+        """Whether there is such an account."""
+        return await self._read(lambda connection: accounts.account_exists(connection, account_id))
+
+    async def list_accounts(self, limit: int = 50, cursor: str | None = None) -> Page[Account]:
         """Give a page of all accounts, for an operator."""
         return await self._read(lambda connection: accounts.list_accounts(connection, limit, cursor))
 
-    async def list_tokens(
-        self, account_id: AccountId, *, limit: int = 50, cursor: str | None = None
-    ) -> Page[TokenRecord]:
+    async def list_tokens(self, account_id: AccountId, limit: int = 50, cursor: str | None = None) -> Page[TokenRecord]:
         """Give a page of an account's tokens, revoked ones included."""
         return await self._read(lambda connection: accounts.list_tokens(connection, account_id, limit, cursor))
 
@@ -133,26 +168,36 @@ class Log:
         return await self._read(lambda connection: shipments.read_shipment(connection, account_id, find))
 
     async def list_shipments(
-        self, account_id: AccountId, wanted: ShipmentFilter, *, limit: int = 50, cursor: str | None = None
+        self,
+        account_id: AccountId,
+        *,
+        status: str | None = None,
+        condition: str | None = None,
+        carrier: str | None = None,
+        q: str | None = None,
+        updated_since: datetime | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
     ) -> Page[StoredShipment]:
         """Give a page of shipments: newest first, or by change with `updated_since`, or by key with `q`."""
+        wanted = ShipmentFilter(status=status, condition=condition, carrier=carrier, q=q, updated_since=updated_since)
         return await self._read(
             lambda connection: shipments.list_shipments(connection, account_id, wanted, limit, cursor)
         )
 
-    async def shipment_events(self, account_id: AccountId, find: str, *, after: int, limit: int = 50) -> list[LogRow]:
-        """Give a shipment's events past sequence `after`, in order. NotFound when there is no such shipment."""
+    async def shipment_events(self, account_id: AccountId, find: str, sequence: int, limit: int = 50) -> list[LogRow]:
+        """Give a shipment's events past `sequence`, in order. NotFound when there is no such shipment."""
         return await self._read(
-            lambda connection: events.read_shipment_events(connection, account_id, find, after, limit)
+            lambda connection: events.read_shipment_events(connection, account_id, find, sequence, limit)
         )
 
     async def events_after(self, account_id: AccountId, position: int, limit: int = 50) -> list[LogRow]:
         """Give the account's events past `position`, in log order."""
         return await self._read(lambda connection: events.read_events_after(connection, account_id, position, limit))
 
-    async def events_at(self, account_id: AccountId, positions: Sequence[int]) -> dict[int, LogRow]:
-        """Give the events at these positions, by position; what is not there is left out."""
-        return await self._read(lambda connection: events.read_bodies(connection, account_id, positions))
+    async def events_at(self, account_id: AccountId, positions: Sequence[int]) -> list[LogRow]:
+        """Give the events at these positions, in log order; what is not there is left out."""
+        return await self._read(lambda connection: events.read_events_at(connection, account_id, positions))
 
     async def get_event(self, account_id: AccountId, event_id: str) -> LogRow:
         """Give one event, or raise NotFound."""
@@ -171,34 +216,54 @@ class Log:
         )
 
     async def list_endpoints(
-        self, account_id: AccountId, *, limit: int = 50, cursor: str | None = None
+        self, account_id: AccountId, limit: int = 50, cursor: str | None = None
     ) -> Page[EndpointRecord]:
         """Give a page of an account's endpoints, the oldest first."""
         return await self._read(
             lambda connection: endpoints.list_endpoints(connection, self._vault, account_id, limit, cursor)
         )
 
-    async def waiting(self, endpoint: EndpointRecord) -> Waiting:
+    async def waiting(self, account_id: AccountId, endpoint_id: EndpointId) -> Waiting:
         """Give how many events wait for an endpoint, those in retry included: exact up to 10,000."""
-        return await self._read(lambda connection: owed.waiting(connection, self._counts, endpoint))
-
-    async def owed_events(
-        self, endpoint: EndpointRecord, *, after: int, limit: int = 50
-    ) -> tuple[list[LogRow], int | None]:
-        """Give the events an endpoint is owed past position `after`, and where to go on, None at the end."""
-        return await self._read(lambda connection: owed.owed_after(connection, endpoint, after, limit))
-
-    async def list_deliveries(
-        self, endpoint: EndpointRecord, wanted: DeliveryFilter, *, limit: int = 50, cursor: str | None = None
-    ) -> Page[Delivery]:
-        """Give a page of an endpoint's deliveries, the newest event first. A page may be short and not the last."""
-        return await self._read(
-            lambda connection: deliveries.list_deliveries(connection, endpoint, wanted, limit, cursor)
+        return await self._of_endpoint(
+            account_id, endpoint_id, lambda connection, endpoint: owed.waiting(connection, self._counts, endpoint)
         )
 
-    async def get_delivery(self, endpoint: EndpointRecord, event_id: str) -> tuple[Delivery, list[Attempt], bytes]:
+    async def owed_events(
+        self, account_id: AccountId, endpoint_id: EndpointId, position: int, limit: int = 50
+    ) -> tuple[list[LogRow], int | None]:
+        """Give the events an endpoint is owed past `position`, in log order, and where to go on, None at the end.
+
+        A page may come short, even empty, and not be the last, where few of many events are wanted.
+        """
+        return await self._of_endpoint(
+            account_id, endpoint_id, lambda connection, endpoint: owed.owed_after(connection, endpoint, position, limit)
+        )
+
+    async def list_deliveries(
+        self,
+        account_id: AccountId,
+        endpoint_id: EndpointId,
+        wanted: DeliveryFilter,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> Page[Delivery]:
+        """Give a page of an endpoint's deliveries, the newest event first. A page may be short and not the last."""
+        return await self._of_endpoint(
+            account_id,
+            endpoint_id,
+            lambda connection, endpoint: deliveries.list_deliveries(connection, endpoint, wanted, limit, cursor),
+        )
+
+    async def get_delivery(
+        self, account_id: AccountId, endpoint_id: EndpointId, event_id: str
+    ) -> tuple[Delivery, list[Attempt], bytes]:
         """Give how one event stands at an endpoint, its attempts in order, and the event's bytes, or raise NotFound."""
-        return await self._read(lambda connection: deliveries.read_delivery(connection, endpoint, event_id))
+        return await self._of_endpoint(
+            account_id,
+            endpoint_id,
+            lambda connection, endpoint: deliveries.read_delivery(connection, endpoint, event_id),
+        )
 
     async def stats(self, account_id: AccountId, endpoint_id: EndpointId, since: datetime) -> Stats:
         """Count an endpoint's attempts since an instant."""
@@ -216,14 +281,14 @@ class Log:
         """Give a source of an account, or raise NotFound."""
         return await self._read(lambda connection: sources.read_source(connection, self._vault, account_id, source_id))
 
-    async def list_sources(self, account_id: AccountId, *, limit: int = 50, cursor: str | None = None) -> Page[Source]:
+    async def list_sources(self, account_id: AccountId, limit: int = 50, cursor: str | None = None) -> Page[Source]:
         """Give a page of an account's sources, the oldest first."""
         return await self._read(
             lambda connection: sources.list_sources(connection, self._vault, account_id, limit, cursor)
         )
 
     async def list_messages(
-        self, account_id: AccountId, source_id: str, *, limit: int = 50, cursor: str | None = None
+        self, account_id: AccountId, source_id: str, limit: int = 50, cursor: str | None = None
     ) -> Page[IntakeMessage]:
         """Give a page of a source's messages, the newest first."""
         return await self._read(
@@ -232,17 +297,17 @@ class Log:
 
     # -- delivery
 
-    async def take_leases(self, owner: str, *, ttl_s: float, limit: int) -> list[Lease]:
+    async def take_leases(self, owner: str, ttl_s: float, limit: int) -> list[Lease]:
         """Take endpoints that no living worker owns. Call it again for those made later."""
-        return await self.run(leases.take_leases(owner, ttl_s, limit))
+        return await self.do(leases.take_leases(owner, ttl_s, limit))
 
-    async def renew_lease(self, owner: str, *, ttl_s: float) -> bool:
+    async def renew_lease(self, owner: str, ttl_s: float) -> bool:
         """Keep a worker alive. False when its lease had lapsed: begin anew, under another owner's name."""
-        return await self.run(leases.renew_lease(owner, ttl_s))
+        return await self.do(leases.renew_lease(owner, ttl_s))
 
     async def release_leases(self, owner: str) -> None:
         """Let go of every endpoint of a worker that stops."""
-        await self.run(leases.release_leases(owner))
+        await self.do(leases.release_leases(owner))
 
     async def load_endpoint(self, account_id: AccountId, endpoint_id: EndpointId) -> LoadedEndpoint:
         """Give all that an owner needs to go on with an endpoint. NotFound when it was deleted."""
@@ -252,9 +317,17 @@ class Log:
 
     async def persist(self, writes: Sequence[EndpointWrite]) -> set[Name]:
         """Store what owners have to store, each endpoint whole or not at all; give those whose epoch was stale."""
-        return await self.run(leases.persist(writes))
+        return await self.do(leases.persist(writes))
 
     # -- how
+
+    async def _of_endpoint(
+        self, account_id: AccountId, endpoint_id: EndpointId, query: Callable[[Connection, EndpointRecord], T]
+    ) -> T:
+        def read(connection: Connection) -> T:
+            return query(connection, endpoints.read_endpoint(connection, self._vault, account_id, endpoint_id))
+
+        return await self._read(read)
 
     async def _read(self, query: Callable[[Connection], T]) -> T:
         return await self._read_threaded(lambda: self._query(query))

@@ -102,7 +102,7 @@ def take_message(account_id: AccountId, source_id: str, body: bytes, reports: Se
         taken = [AcceptReport(account_id, None, report, message_id=message_id, whole=False) for report in reports]
         return TakenMessage(message_id, tuple(accept_all(tx, taken)))
 
-    return Unit(account_id, work, locks=(account_id,))
+    return Unit(account_id, work, locks=True)
 
 
 def refuse_message(account_id: AccountId, source_id: str, body: bytes, reason: str) -> Unit[str]:

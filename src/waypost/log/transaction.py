@@ -77,13 +77,13 @@ class Tx:
         for account_id, head in self.heads.items():
             head.position = positions.get(account_id, head.stored_position)
 
-    def store_heads(self) -> frozenset[AccountId]:
-        """Write the positions that moved and give the accounts whose log grew."""
+    def store_heads(self) -> dict[AccountId, int]:
+        """Write the positions that moved and give the accounts whose log grew, with its new end."""
         moved = {account_id: head for account_id, head in self.heads.items() if head.position != head.stored_position}
         if moved:
             rows = [{"of_account": account_id, "position": head.position} for account_id, head in moved.items()]
             self.connection.execute(move_account_position(), rows)
-        return frozenset(moved)
+        return {account_id: head.position for account_id, head in moved.items()}
 
     def after_commit(self, effect: Callable[[], None]) -> None:
         """Do `effect` once this is on disk: to forget a cached value, never to reach outside."""
@@ -116,12 +116,14 @@ class Unit(Generic[T]):
     """Something to do in one transaction: all of it, or nothing.
 
     `work` may raise a CallerError to refuse; it runs again when its group had to be undone, so it changes nothing but
-    the database. `locks` names the accounts in whose logs it writes, or on whose log's end it depends.
+    the database. `locks` says that it gives out positions of its account, or depends on where the account's log ends;
+    `others` are further accounts to lock.
     """
 
     account_id: AccountId
     work: Callable[[Tx], T]
-    locks: tuple[AccountId, ...] = ()
+    locks: bool = False
+    others: tuple[AccountId, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

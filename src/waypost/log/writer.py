@@ -13,7 +13,7 @@ import queue
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import structlog
 from sqlalchemy import Connection
@@ -21,11 +21,8 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
 from waypost.clock import Clock, IdSource
 from waypost.errors import CallerError, Unavailable
-from waypost.log.accept import AcceptReport
 from waypost.log.database import Database
 from waypost.log.group import Again, CommitFailed, Committed, GroupResult, Request, run_group
-from waypost.log.records import Answer
-from waypost.log.transaction import Once, Unit
 from waypost.log.vault import Vault
 
 GROUP_REQUESTS_MAX = 256  # bounds how long PostgreSQL's account row stays locked, and what one failure undoes
@@ -72,33 +69,15 @@ class Writer:
         """Call `listener` on the loop after each commit that changed something it names, before the answers."""
         self._listeners.append(listener)
 
-    async def submit(self, work: Unit[T]) -> T:
-        """Do a unit and give its value once it is on disk.
+    async def submit(self, requests: Sequence[Request]) -> list[object]:
+        """Do several, in order, and give the outcome of each once it is on disk: see `GroupResult`.
 
-        Raises what the unit raised; Unavailable when the database is away, when the unit may or may not be done.
+        An outcome is Unavailable when the database is away; then the request may or may not be done.
         """
-        (outcome,) = await self.submit_all([Request(work)])
-        if isinstance(outcome, Exception):
-            raise outcome
-        return outcome  # type: ignore[return-value]
-
-    async def submit_once(self, work: Unit[T] | AcceptReport, once: Once[Any]) -> Answer:
-        """Do a unit unless it was done for this Idempotency-Key, and give the answer, the same both times.
-
-        A refusal is an answer too. Raises Unavailable, and whatever a bug raises.
-        """
-        (outcome,) = await self.submit_all([Request(work, once)])
-        if isinstance(outcome, CallerError):
-            return once.render_error(outcome)
-        if isinstance(outcome, Exception):
-            raise outcome
-        assert isinstance(outcome, Answer)
-        return outcome
-
-    async def submit_all(self, requests: Sequence[Request]) -> list[object]:
-        """Do several, in order, and give the outcome of each: its value, or the exception it failed with."""
         if self._closed or self._loop is None or self._queue.qsize() >= QUEUED_MAX:
-            raise unavailable("The service is stopping or far behind.")
+            raise unavailable("The service is stopping, or far behind.")
+        if not requests:
+            return []
         batch = _Batch(requests, self._loop.create_future())
         self._queue.put(batch)
         return await batch.future

