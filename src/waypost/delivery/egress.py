@@ -92,6 +92,7 @@ _METADATA_NAMES = frozenset({"metadata.google.internal", "metadata.goog"})
 _AUTHORITY = re.compile(r"https?://([^/?#]*)(.?)", re.IGNORECASE | re.DOTALL)
 # Blanks and control characters of any kind, and the backslash that some parsers take for a slash.
 _FORBIDDEN_IN_URL = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029\\]")
+_BRACKETED = re.compile(r"\[[0-9a-fA-F:.]+\](:.*)?")
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 # A last label like this makes the C library read the name as a number: 127.1, 0x7f000001, 017700000001.
 _NUMERIC_LABEL = re.compile(r"[0-9]+|0x[0-9a-f]*")
@@ -284,6 +285,8 @@ def _problem_with_text(url: str) -> str | None:
         return "holds a user name or password; use auth"
     if "%" in authority:
         return "has a percent sign in its host"
+    if ("[" in authority or "]" in authority) and not _BRACKETED.fullmatch(authority):
+        return "has brackets around what is no IPv6 address"
     if following == "?":
         return "needs a / between the host and the ?"
     if re.search(r":(?!\d{1,5}$)[^\]]*$", authority, re.ASCII):

@@ -25,7 +25,7 @@ _ADVICE: Mapping[int, str] = {
 }
 _ADVICE_BY_CLASS: Mapping[int, str] = {
     1: "it wants to change the protocol, which webhooks do not.",
-    3: "it sends us to another address. Redirects are not followed: enter the final address.",
+    3: "it sends us elsewhere. Redirects are not followed: enter the final address.",
     4: "it refuses our request.",
     5: "it failed while working on our request.",
 }
@@ -45,7 +45,9 @@ def explain(result: AttemptResult, timeout_s: float) -> str:
 def _explain_status(status: int) -> str:
     if status == 410:
         return f"Your server answered 410 Gone, {_ADVICE[status]}"
-    advice = _ADVICE.get(status) or _ADVICE_BY_CLASS.get(status // 100, "which is not a success (2xx).")
+    advice = _ADVICE.get(status) or _ADVICE_BY_CLASS.get(status // 100)
+    if advice is None:
+        return f"Your server answered {status}, which is not a success (2xx)."
     return f"Your server answered {status}: {advice}"
 
 
