@@ -15,7 +15,7 @@ import msgspec
 
 from waypost.errors import FieldError, InvalidDocument
 from waypost.shipments.body import JsonNumber
-from waypost.shipments.decimals import from_json_number
+from waypost.shipments.decimals import DIGITS_MAX, from_json_number
 from waypost.shipments.model import Eta, HandlingUnit, Shipment, ShipmentDocument, TrackingEvent, TrackingEventInput
 from waypost.shipments.plans import FieldPlan, PartPlan, plan_of
 from waypost.shipments.rules import RULES
@@ -229,10 +229,14 @@ def _scalar(value: Any, field: FieldPlan) -> tuple[Any, str | None]:
 
 
 def _decimal(value: Any, wrong: str) -> tuple[Any, str | None]:
-    if type(value) is int or isinstance(value, JsonNumber):
-        text = from_json_number(str(value)) if type(value) is not int or abs(value) < 10**60 else None
-        return text, None if text is not None else "is a number too long to keep"
-    return value, None if isinstance(value, str) else wrong
+    if isinstance(value, str) and not isinstance(value, JsonNumber):
+        return value, None
+    if isinstance(value, bool) or not isinstance(value, int | float | JsonNumber):
+        return value, wrong
+    # A float only comes from a caller who decoded the body himself: what it shows is all that is left of the number.
+    is_short = not isinstance(value, int) or abs(value) < 10**DIGITS_MAX
+    text = from_json_number(str(value)) if is_short else None
+    return text, None if text is not None else "is a number too long to keep"
 
 
 def _number(value: Any, wrong: str) -> tuple[Any, str | None]:

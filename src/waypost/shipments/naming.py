@@ -7,6 +7,7 @@ and URL, of a stop its kind when no other stop has it.
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -24,8 +25,6 @@ from waypost.shipments.model import (
     TrackingNumber,
 )
 
-Get = Callable[[str], Any]
-
 PLACE_PREFIXES: Mapping[type[msgspec.Struct], str] = {
     Reference: "ref",
     Stop: "stop",
@@ -39,27 +38,28 @@ PLACE_PREFIXES: Mapping[type[msgspec.Struct], str] = {
 }
 
 
-def natural_key(part: type[msgspec.Struct], get: Get) -> str | None:
+NATURAL_KEYS: Mapping[type[msgspec.Struct], tuple[str, ...]] = {
+    Reference: ("type", "value"),
+    Document: ("kind", "url"),
+    Stop: ("kind",),
+}
+
+
+def natural_key(part: type[msgspec.Struct], get: Callable[[str], Any]) -> str | None:
     """Give the natural key of an item, or None when it has none. `get` gives the item's fields by name."""
-    if part is Reference:
-        key = _joined(get("type"), get("value"))
-    elif part is HandlingUnit:
+    if part is HandlingUnit:
         key = get("sscc") or get("tracking_number")
     elif part is TrackingNumber:
-        value, carrier = get("value"), get("carrier")
-        key = f"{value}:{carrier}" if value and carrier else value
-    elif part is Document:
-        key = _joined(get("kind"), get("url"))
-    elif part is Stop:
-        key = get("kind")
+        key = get("value") and ":".join(filter(None, (get("value"), get("carrier"))))
     else:
-        key = None
+        values = [get(name) for name in NATURAL_KEYS.get(part, ())]
+        key = ":".join(values) if values and all(values) else None
     return key if isinstance(key, str) and 0 < len(key) <= KEY_CHARACTERS_MAX else None
 
 
 def ids_for(part: type[msgspec.Struct], items: Sequence[Any]) -> list[str]:
     """Give the ids of a list's items, in order: those that have one keep it."""
-    keys = [natural_key(part, item_getter(item)) for item in items]
+    keys = [natural_key(part, partial(getattr, item)) for item in items]
     counts = Counter(keys)
     taken = {item.id for item in items if item.id}
     ids = []
@@ -74,13 +74,18 @@ def ids_for(part: type[msgspec.Struct], items: Sequence[Any]) -> list[str]:
     return ids
 
 
-def item_getter(item: msgspec.Struct) -> Get:
-    """Give the fields of an item by name."""
-    return lambda name: getattr(item, name)
+def same_natural_key(part: type[msgspec.Struct], given: Mapping[str, Any], item: Mapping[str, Any]) -> bool:
+    """Tell whether an item given without id means `item`, both as JSON values.
 
-
-def _joined(first: Any, second: Any) -> str | None:
-    return f"{first}:{second}" if first and second else None
+    A unit is known by either of its numbers, a tracking number also when the carrier is left out.
+    """
+    if part is HandlingUnit:
+        return any(given.get(name) and given[name] == item.get(name) for name in ("sscc", "tracking_number"))
+    if part is TrackingNumber:
+        names: tuple[str, ...] = ("value", "carrier") if given.get("carrier") else ("value",)
+    else:
+        names = NATURAL_KEYS.get(part, ())
+    return bool(names) and all(given.get(name) and given[name] == item.get(name) for name in names)
 
 
 def _free_place(wanted: str, taken: set[str]) -> str:

@@ -35,13 +35,17 @@ ETA_HISTORY_MAX = 20
 
 
 class Standing(Part, frozen=True, kw_only=True):
-    """Where the shipment stands, worked out from its tracking events; kept so that reading needs no fold."""
+    """Where the shipment stands, worked out from its tracking events; kept so that reading needs no fold.
+
+    `units` holds the status of each unit that a scan named; all others have `shared`.
+    """
 
     status: Status
     since: Instant
     condition: Condition = "ok"
     reason: Reason | None = None
     action_required_by: ActionRequiredBy = "none"
+    shared: Status = "booked"
     units: dict[str, Status] = msgspec.field(default_factory=dict)
 
 
@@ -171,7 +175,7 @@ def tracked_unit(unit: HandlingUnit, standing: Standing) -> TrackedUnit:
         loading_metres=unit.loading_metres,
         stackable=unit.stackable,
         marks=unit.marks,
-        status=standing.units.get(unit.id, standing.status),
+        status=standing.units.get(unit.id, standing.shared),
     )
 
 
