@@ -1,0 +1,126 @@
+"""The delivery log of an endpoint: what was sent, what was answered, and sending again."""
+
+from typing import Any
+
+import msgspec
+
+from waypost.api.call import Call
+from waypost.api.listing import page
+from waypost.api.once import answer_once
+from waypost.api.operations import Access, Answer, Table
+from waypost.api.queries import CURSOR, LIMIT, Instant, OneOf, Text
+from waypost.api.reply import Reply, json_reply
+from waypost.api.shapes import Delivery, DeliverySummary, Page
+from waypost.errors import NotFound
+from waypost.ids import EndpointId
+from waypost.log import Attempt, DeliveryFilter, units
+from waypost.log import Delivery as DeliveryRecord
+
+TABLE = Table("Deliveries")
+
+STATES = ("delivered", "failed", "retrying", "waiting")
+
+
+@TABLE.add(
+    "GET",
+    "/v1/endpoints/{id}/deliveries",
+    access=Access.READ,
+    summary="List deliveries",
+    queries=[
+        OneOf(name="state", description="Only deliveries in this state.", words=STATES),
+        Text(name="type", description="Only events of this type."),
+        Text(name="shipment", description="Only events of this shipment: its reference or `shp_…` id."),
+        Instant(name="since", description="Only events recorded at or after this time."),
+        LIMIT,
+        CURSOR,
+    ],
+    answers=Answer(status=200, type=Page[DeliverySummary], description="A page, the newest first."),
+)
+async def list_deliveries(call: Call) -> Reply:
+    """Give the deliveries of an endpoint, each with its state and last attempt.
+
+    A page may hold fewer than `limit` deliveries, even none, where few of many match; go on with `next`.
+    """
+    wanted = DeliveryFilter(**{name: call.query(name) for name in ("state", "type", "shipment", "since")})
+    listed = await call.services.log.list_deliveries(
+        call.account_id, _endpoint_id(call), wanted, call.query("limit"), call.query("cursor")
+    )
+    return page(map(_summary, listed.items), listed.next)
+
+
+@TABLE.add(
+    "GET",
+    "/v1/endpoints/{id}/deliveries/{event_id}",
+    access=Access.READ,
+    summary="Read a delivery",
+    answers=Answer(status=200, type=Delivery, description="The delivery with its attempts."),
+)
+async def get_delivery(call: Call) -> Reply:
+    """Give one delivery with its attempts: request, answer, and where the time went. The first comes first."""
+    delivery, attempts, body = await call.services.log.get_delivery(
+        call.account_id, _endpoint_id(call), _event_id(call)
+    )
+    text = body.decode()
+    shown = {
+        "event_id": delivery.event_id,
+        "type": delivery.type,
+        "reference": delivery.reference,
+        "state": delivery.state,
+        "state_reason": delivery.state_reason,
+        "next_attempt_at": delivery.next_attempt_at,
+        "waits_for": delivery.waits_for,
+        "attempts": [_attempt(attempt, text) for attempt in attempts],
+    }
+    return json_reply(shown)
+
+
+@TABLE.add(
+    "POST",
+    "/v1/endpoints/{id}/deliveries/{event_id}/resend",
+    access=Access.ENDPOINTS,
+    summary="Send again",
+    answers=Answer(status=202, type=DeliverySummary, description="It will be sent; this is how it stands."),
+)
+async def resend_delivery(call: Call) -> Reply:
+    """Send one event to this endpoint again, with the same `webhook-id` and the same bytes."""
+    await call.body()
+    work = units.resend(call.account_id, _endpoint_id(call), _event_id(call))
+    return await answer_once(call, work, lambda delivery: json_reply(_summary(delivery), 202))
+
+
+def _endpoint_id(call: Call) -> EndpointId:
+    return EndpointId(call.path_id("ep_"))
+
+
+def _event_id(call: Call) -> str:
+    event_id = call.path_text("event_id")
+    if not event_id.startswith("evt_") or "\0" in event_id:
+        raise NotFound("There is no event with this id here.")
+    return event_id
+
+
+def _summary(delivery: DeliveryRecord) -> DeliverySummary:
+    return DeliverySummary(
+        event_id=delivery.event_id,
+        position=delivery.position,
+        type=delivery.type,
+        reference=delivery.reference,
+        state=delivery.state,
+        state_reason=delivery.state_reason,
+        recorded_at=delivery.recorded_at,
+        next_attempt_at=delivery.next_attempt_at,
+        waits_for=delivery.waits_for,
+        attempts=delivery.attempts,
+        last_attempt_at=delivery.last_attempt_at,
+        last_outcome=delivery.last_outcome,
+        last_status=delivery.last_status,
+        last_duration_ms=None if delivery.last_duration_us is None else delivery.last_duration_us / 1000,
+    )
+
+
+def _attempt(attempt: Attempt, event_text: str) -> dict[str, Any]:
+    """The attempt as it was written down, with the body that every attempt sent."""
+    shown: dict[str, Any] = msgspec.json.decode(attempt.detail)
+    shown["request"]["body"] = event_text
+    shown["verdict"] = attempt.verdict
+    return shown

@@ -1,0 +1,132 @@
+"""What may be said of an endpoint: for each field the check of its shape and range."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from waypost.api.checks import Check, boolean, check_fields, nullable, number, one_of, pointer_part, text, whole_number
+from waypost.api.queries import POSITION_MAX, read_instant
+from waypost.delivery.egress import parse_url
+from waypost.delivery.headers import check_headers
+from waypost.errors import CallerError, FieldError
+from waypost.events.filters import check_filter
+from waypost.events.patterns import check_patterns
+
+DESCRIPTION_LENGTH_MAX = 1000
+METADATA_ENTRIES_MAX = 50
+METADATA_BYTES_MAX = 16 * 1024
+SECRET_LENGTH_MAX = 8 * 1024  # a certificate chain fits
+RATE_PER_SECOND_MIN, RATE_PER_SECOND_MAX = 0.001, 10_000
+RETRIES_MAX = 30
+RETRY_DELAY_S_MIN, RETRY_DELAY_S_MAX = 0.1, 604_800
+
+
+def _url(value: Any, path: str) -> list[FieldError]:
+    if not isinstance(value, str):
+        return [FieldError(path, "must be a text such as https://erp.example/hooks/waypost")]
+    try:
+        parse_url(value, path=path)
+    except CallerError as error:
+        return list(error.errors) or [FieldError(path, error.detail)]
+    return []
+
+
+def _metadata(value: Any, path: str) -> list[FieldError]:
+    if not isinstance(value, dict):
+        return [FieldError(path, "must be an object")]
+    if len(value) > METADATA_ENTRIES_MAX:
+        return [FieldError(path, f"has {len(value)} entries; at most {METADATA_ENTRIES_MAX} are allowed")]
+    if len(msgspec.json.encode(value)) > METADATA_BYTES_MAX:
+        return [FieldError(path, f"is larger than {METADATA_BYTES_MAX // 1024} KiB")]
+    return []
+
+
+def _headers(value: Any, path: str) -> list[FieldError]:
+    if not isinstance(value, dict):
+        return [FieldError(path, "must be an object of names and values")]
+    wrong = [name for name, content in value.items() if not isinstance(content, str)]
+    if wrong:
+        return [FieldError(f"{path}/{pointer_part(name)}", "must be a text") for name in wrong]
+    try:
+        check_headers(value, path=path)
+    except CallerError as error:
+        return list(error.errors) or [FieldError(path, error.detail)]
+    return []
+
+
+# What each kind of authentication takes besides `type`; a name with a question mark may be left out.
+_AUTH_FIELDS: Mapping[str, tuple[str, ...]] = {
+    "none": (),
+    "basic": ("username", "password"),
+    "bearer": ("token",),
+    "header": ("name", "value"),
+    "oauth2_client_credentials": ("token_url", "client_id", "client_secret", "scope?"),
+    "mtls": ("certificate", "private_key"),
+}
+
+
+def _auth(value: Any, path: str) -> list[FieldError]:
+    if not isinstance(value, dict):
+        return [FieldError(path, 'must be an object such as {"type": "none"}')]
+    errors = one_of(*_AUTH_FIELDS)(value.get("type"), f"{path}/type")
+    if errors:
+        return errors
+    fields = _AUTH_FIELDS[value["type"]]
+    checks = {name.rstrip("?"): text(SECRET_LENGTH_MAX, length_min=1) for name in fields}
+    missing = [name for name in fields if not name.endswith("?") and name not in value]
+    errors = [FieldError(f"{path}/{name}", "is missing") for name in missing]
+    return errors + check_fields({k: v for k, v in value.items() if k != "type"}, checks, path)
+
+
+def _signature(value: Any, path: str) -> list[FieldError]:
+    if not isinstance(value, list) or not value:
+        return [FieldError(path, 'must be a list with "v1", "v1a" or both')]
+    errors = [error for place, scheme in enumerate(value) for error in one_of("v1", "v1a")(scheme, f"{path}/{place}")]
+    if not errors and len(set(value)) < len(value):
+        return [FieldError(path, "names a scheme twice")]
+    return errors
+
+
+def _retry_schedule(value: Any, path: str) -> list[FieldError]:
+    if not isinstance(value, list) or not 1 <= len(value) <= RETRIES_MAX:
+        return [FieldError(path, f"must be a list of 1 to {RETRIES_MAX} numbers of seconds")]
+    delay = number(RETRY_DELAY_S_MIN, RETRY_DELAY_S_MAX, " (seconds)")
+    return [error for place, delay_s in enumerate(value) for error in delay(delay_s, f"{path}/{place}")]
+
+
+def _start(value: Any, path: str) -> list[FieldError]:
+    if type(value) is int:
+        return whole_number(0, POSITION_MAX)(value, path)
+    if isinstance(value, str) and value not in ("now", "beginning"):
+        try:
+            read_instant(value)
+        except ValueError as error:
+            return [FieldError(path, f'{error}; or "now", "beginning" or a position')]
+    if not isinstance(value, str):
+        return [FieldError(path, 'must be "now", "beginning", a position or a time')]
+    return []
+
+
+FIELDS: Mapping[str, Check] = {
+    "url": _url,
+    "description": nullable(text(DESCRIPTION_LENGTH_MAX)),
+    "metadata": _metadata,
+    "events": lambda value, path: check_patterns(value, path=path),
+    "filter": lambda value, path: check_filter(value, path=path),
+    "payload": one_of("full", "changes", "reference"),
+    "personal_data": boolean,
+    "format": one_of("waypost", "cloudevents", "batch"),
+    "batch_size": whole_number(1, 500),
+    "batch_wait_ms": whole_number(0, 60_000),
+    "ordering": one_of("shipment", "none"),
+    "auth": _auth,
+    "headers": _headers,
+    "signature": _signature,
+    "timeout_seconds": number(1, 60),
+    "max_in_flight": whole_number(1, 256),
+    "rate_per_second": nullable(number(RATE_PER_SECOND_MIN, RATE_PER_SECOND_MAX)),
+    "retry_schedule": _retry_schedule,
+    "coalesce": boolean,
+    "start": _start,
+}

@@ -1,0 +1,324 @@
+"""Endpoints: make, change, read, pause, test; their secrets."""
+
+import secrets
+from datetime import timedelta
+from difflib import get_close_matches
+from typing import Any
+
+import msgspec
+
+from waypost.api import examples
+from waypost.api.bodies import check_object, read_object
+from waypost.api.call import Call
+from waypost.api.checks import whole_number
+from waypost.api.endpoint_settings import read_changed_endpoint, read_new_endpoint, show_endpoint, start_of
+from waypost.api.listing import page, raw_page
+from waypost.api.once import answer_once, answer_once_outside
+from waypost.api.operations import Access, Answer, Body, Table
+from waypost.api.queries import AFTER_POSITION, CURSOR, LIMIT, Window
+from waypost.api.reply import NO_CONTENT, Reply, json_reply
+from waypost.api.shapes import (
+    Endpoint,
+    EndpointPatch,
+    EndpointStats,
+    EndpointWithSecret,
+    Event,
+    Latency,
+    NewEndpoint,
+    Page,
+    Rotation,
+    Secret,
+    TestRequest,
+    TestResult,
+)
+from waypost.delivery.signing import SECRET_BYTES, new_secret
+from waypost.errors import FieldError
+from waypost.events.catalogue import CATALOGUE
+from waypost.ids import EndpointId
+from waypost.log import EndpointRecord, Rotated, Tx, Unit, Waiting, units
+
+TABLE = Table("Endpoint")
+
+ALREADY_ACTIVE = "It was active already; nothing changed."
+OVERLAP_S_DEFAULT = 24 * 3600
+OVERLAP_S_MAX = 30 * 24 * 3600
+JSON_OR_MERGE_PATCH = ("application/json", "application/merge-patch+json")
+ENDPOINT_ANSWER = Answer(status=200, type=Endpoint, description="The endpoint.")
+
+
+@TABLE.add(
+    "POST",
+    "/v1/endpoints",
+    access=Access.ENDPOINTS,
+    summary="Make an endpoint",
+    body=Body(type=NewEndpoint, examples={"What an ERP wants": examples.ENDPOINT}),
+    answers=Answer(status=201, type=EndpointWithSecret, description="The endpoint and, this once, its secret."),
+)
+async def create_endpoint(call: Call) -> Reply:
+    """Say where events go, and which. The URL is checked now and at every connection.
+
+    Without `start` the endpoint gets what happens from now on; with it, history comes first, in order.
+    """
+    settings, wants = read_new_endpoint(read_object(await call.body()))
+    await call.services.egress.check_endpoint_url(settings.url)
+    secret = new_secret(secrets.token_bytes(SECRET_BYTES))
+    work = units.create_endpoint(call.account_id, settings, wants, secret=secret, start=start_of(settings))
+
+    def render(record: EndpointRecord) -> Reply:
+        # What waits of the history is not counted here: that may take a walk through the log.
+        shown = show_endpoint(record, Waiting(0, False), reveal=True)
+        return json_reply(EndpointWithSecret(**msgspec.structs.asdict(shown), secret=secret), 201)
+
+    return await answer_once(call, work, render, secret=True)
+
+
+@TABLE.add(
+    "GET",
+    "/v1/endpoints",
+    access=Access.READ,
+    summary="List endpoints",
+    queries=[LIMIT, CURSOR],
+    answers=Answer(status=200, type=Page[Endpoint], description="A page, the oldest first."),
+)
+async def list_endpoints(call: Call) -> Reply:
+    """Give a page of endpoints, each with its state and how many events wait for it."""
+    listed = await call.services.log.list_endpoints(call.account_id, call.query("limit"), call.query("cursor"))
+    shown = [await _shown(call, record) for record in listed.items]
+    return page(shown, listed.next)
+
+
+@TABLE.add(
+    "GET",
+    "/v1/endpoints/{id}",
+    access=Access.READ,
+    summary="Read an endpoint",
+    answers=ENDPOINT_ANSWER,
+)
+async def get_endpoint(call: Call) -> Reply:
+    """Give one endpoint, with its state and how many events wait for it.
+
+    The values of its own headers are hidden from tokens that may not change it.
+    """
+    return json_reply(await _shown(call, await _record(call)))
+
+
+@TABLE.add(
+    "PATCH",
+    "/v1/endpoints/{id}",
+    access=Access.ENDPOINTS,
+    summary="Change an endpoint",
+    body=Body(type=EndpointPatch, examples={"Other events": examples.ENDPOINT_PATCH}, media_types=JSON_OR_MERGE_PATCH),
+    answers=ENDPOINT_ANSWER,
+)
+async def patch_endpoint(call: Call) -> Reply:
+    """Change what you give, as a JSON merge patch; null brings a field back to its default.
+
+    `events` and `filter` apply to the events after the change, everything else to the next request.
+    """
+    account_id, endpoint_id = call.account_id, _endpoint_id(call)
+    patch = read_object(await call.body())
+    if isinstance(patch.get("url"), str):
+        await call.services.egress.check_endpoint_url(patch["url"])
+
+    def change(tx: Tx) -> EndpointRecord:
+        settings, wants = read_changed_endpoint(units.read_endpoint(tx, account_id, endpoint_id), patch)
+        return units.change_endpoint(account_id, endpoint_id, settings, wants).work(tx)
+
+    return await _answer_endpoint(call, Unit(account_id, change, locks=True))
+
+
+@TABLE.add(
+    "DELETE",
+    "/v1/endpoints/{id}",
+    access=Access.ENDPOINTS,
+    summary="Delete an endpoint",
+    answers=Answer(status=204, description="Deleted, and what waited for it with it."),
+)
+async def delete_endpoint(call: Call) -> Reply:
+    """Delete an endpoint. The record of its attempts stays for as long as attempts are kept."""
+    await call.services.log.do(units.delete_endpoint(call.account_id, _endpoint_id(call)))
+    return NO_CONTENT
+
+
+@TABLE.add(
+    "GET",
+    "/v1/endpoints/{id}/secret",
+    access=Access.ENDPOINTS,
+    summary="Reveal the secret",
+    answers=Answer(status=200, type=Secret, description="The secret that signs."),
+)
+async def get_endpoint_secret(call: Call) -> Reply:
+    """Give the signing secret. Who asked, and when, stands in the audit log."""
+    work = units.reveal_secret(call.account_id, _endpoint_id(call), call.principal.name)
+    return _secret_reply(await call.services.log.do(work))
+
+
+@TABLE.add(
+    "POST",
+    "/v1/endpoints/{id}/secret/rotate",
+    access=Access.ENDPOINTS,
+    summary="Rotate the secret",
+    body=Body(type=Rotation, examples={"A day of overlap": {"overlap_seconds": OVERLAP_S_DEFAULT}}, required=False),
+    answers=Answer(status=200, type=Secret, description="The new secret, and until when the old one signs too."),
+)
+async def rotate_endpoint_secret(call: Call) -> Reply:
+    """Sign with a new secret. During the overlap both sign, so that the receiver can change over in its own time."""
+    given = read_object(await call.body() or b"{}")
+    check_object(given, {"overlap_seconds": whole_number(0, OVERLAP_S_MAX)})
+    secret = new_secret(secrets.token_bytes(SECRET_BYTES))
+    overlap_s = given.get("overlap_seconds", OVERLAP_S_DEFAULT)
+    work = units.rotate_secret(call.account_id, _endpoint_id(call), secret, overlap_s)
+    return await answer_once(call, work, _secret_reply, secret=True)
+
+
+@TABLE.add(
+    "POST",
+    "/v1/endpoints/{id}/test",
+    access=Access.ENDPOINTS,
+    summary="Send a test event",
+    body=Body(type=TestRequest, examples={"As if delivered": {"type": "shipment.status.delivered"}}, required=False),
+    answers=Answer(status=200, type=TestResult, description="The attempt, whatever the receiver said."),
+)
+async def test_endpoint(call: Call) -> Reply:
+    """Send the catalogue's example of a type now, marked `"test": true`, and give the attempt with its verdict.
+
+    Any state of the endpoint allows it. It stands in no log, is not tried again and does not change the state. At most
+    60 a minute for each endpoint, 20 at once.
+    """
+    endpoint_id = _endpoint_id(call)
+    given = read_object(await call.body() or b"{}")
+    check_object(given, {"type": _event_type})
+    await call.services.log.get_endpoint(call.account_id, endpoint_id)
+
+    async def send() -> TestResult:
+        call.shared.test_button.take((call.account_id, endpoint_id))
+        return await call.services.delivery.send_test(call.account_id, endpoint_id, given.get("type"))
+
+    return await answer_once_outside(call, send, json_reply)
+
+
+@TABLE.add(
+    "POST",
+    "/v1/endpoints/{id}/pause",
+    access=Access.ENDPOINTS,
+    summary="Hold deliveries",
+    answers=ENDPOINT_ANSWER,
+)
+async def pause_endpoint(call: Call) -> Reply:
+    """Hold the endpoint's events. They are counted and go out in order on resume."""
+    return await _answer_endpoint(call, units.pause_endpoint(call.account_id, _endpoint_id(call)))
+
+
+@TABLE.add(
+    "POST",
+    "/v1/endpoints/{id}/resume",
+    access=Access.ENDPOINTS,
+    summary="Go on with deliveries",
+    answers=ENDPOINT_ANSWER,
+)
+async def resume_endpoint(call: Call) -> Reply:
+    """Go on where it stopped, in order, after a pause, or after the endpoint was suspended or failing.
+
+    Resuming an active endpoint changes nothing; `state_reason` then says so.
+    """
+    account_id, endpoint_id = call.account_id, _endpoint_id(call)
+    await call.body()
+    waiting = await call.services.log.waiting(call.account_id, _endpoint_id(call))
+
+    def resume(tx: Tx) -> tuple[bool, EndpointRecord]:
+        was_active = units.read_endpoint(tx, account_id, endpoint_id).state == "active"
+        return was_active, units.resume_endpoint(account_id, endpoint_id).work(tx)
+
+    def render(resumed: tuple[bool, EndpointRecord]) -> Reply:
+        was_active, record = resumed
+        shown = show_endpoint(record, waiting, reveal=True)
+        return json_reply(msgspec.structs.replace(shown, state_reason=ALREADY_ACTIVE) if was_active else shown)
+
+    return await answer_once(call, Unit(account_id, resume), render)
+
+
+@TABLE.add(
+    "GET",
+    "/v1/endpoints/{id}/events",
+    access=Access.READ,
+    summary="List what an endpoint is owed",
+    queries=[AFTER_POSITION, LIMIT],
+    answers=Answer(status=200, type=Page[Event], description="Whole events; `next` is the last `position`."),
+)
+async def list_endpoint_events(call: Call) -> Reply:
+    """Give exactly the events this endpoint is owed, in order, delivered or not: for reconciliation.
+
+    A page may hold fewer than `limit` events, even none, where few of many are wanted; go on with `next`.
+    """
+    rows, following = await call.services.log.owed_events(
+        call.account_id, _endpoint_id(call), call.query("after"), call.query("limit")
+    )
+    return raw_page((row.body for row in rows), following)
+
+
+@TABLE.add(
+    "GET",
+    "/v1/endpoints/{id}/stats",
+    access=Access.READ,
+    summary="How an endpoint fares",
+    queries=[Window(name="window", description="How far back to look.", default=timedelta(hours=24))],
+    answers=Answer(status=200, type=EndpointStats, description="Counts, quantiles and health."),
+)
+async def get_endpoint_stats(call: Call) -> Reply:
+    """Give the attempts within a window by what came of them, how long they took, and how the endpoint stands."""
+    record = await _record(call)
+    window: timedelta = call.query("window")
+    since = call.services.clock.now() - window
+    stats = await call.services.log.stats(call.account_id, record.endpoint_id, since)
+    waiting = await call.services.log.waiting(call.account_id, record.endpoint_id)
+    return json_reply(
+        EndpointStats(
+            since=since,
+            attempts={"delivered": stats.delivered, "retrying": stats.retrying, "failed": stats.failed},
+            outcomes=dict(stats.by_outcome),
+            latency_ms=Latency(p50=_milliseconds(stats.p50_us), p99=_milliseconds(stats.p99_us)),
+            state=record.state,
+            state_reason=record.state_reason,
+            state_since=record.state_since,
+            waiting=waiting.count,
+            waiting_more=waiting.more,
+        )
+    )
+
+
+async def _answer_endpoint(call: Call, work: Unit[EndpointRecord]) -> Reply:
+    """Do `work` and answer the endpoint. What waits is counted before: a moment is as good as another."""
+    if not call.body_was_read:
+        await call.body()
+    waiting = await call.services.log.waiting(call.account_id, _endpoint_id(call))
+    return await answer_once(call, work, lambda record: json_reply(show_endpoint(record, waiting, reveal=True)))
+
+
+async def _shown(call: Call, record: EndpointRecord) -> Endpoint:
+    waiting = await call.services.log.waiting(call.account_id, record.endpoint_id)
+    may_change = call.principal.operator or Access.ENDPOINTS.value in call.principal.scopes
+    return show_endpoint(record, waiting, reveal=may_change)
+
+
+async def _record(call: Call) -> EndpointRecord:
+    return await call.services.log.get_endpoint(call.account_id, _endpoint_id(call))
+
+
+def _endpoint_id(call: Call) -> EndpointId:
+    return EndpointId(call.path_id("ep_"))
+
+
+def _secret_reply(rotated: Rotated) -> Reply:
+    return json_reply(Secret(secret=rotated.secret, previous_expires_at=rotated.previous_expires_at))
+
+
+def _event_type(value: Any, path: str) -> list[FieldError]:
+    if isinstance(value, str) and value in CATALOGUE:
+        return []
+    near = get_close_matches(value[:100], CATALOGUE, n=1) if isinstance(value, str) else []
+    hint = f'; did you mean "{near[0]}"?' if near else ""
+    return [FieldError(path, f"is not an event type of the catalogue{hint}")]
+
+
+def _milliseconds(micros: int | None) -> float | None:
+    return None if micros is None else micros / 1000

@@ -1,0 +1,46 @@
+"""What the API needs from the rest of the service. `service.py` makes one of these and hands it to `create_app`."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from prometheus_client import CollectorRegistry
+
+from waypost.api.shapes import TestResult
+from waypost.clock import Clock, IdSource
+from waypost.delivery.egress import EgressRules
+from waypost.ids import AccountId, EndpointId
+from waypost.log import Log
+
+
+class DeliveryControl(Protocol):
+    """The delivery side, as the API drives it. What changed of an endpoint it hears from the log, after the commit."""
+
+    async def send_test(self, account_id: AccountId, endpoint_id: EndpointId, event_type: str | None) -> TestResult:
+        """Send the catalogue's example of `event_type` now, in any state of the endpoint; None means `webhook.test`.
+
+        Raises NotFound when there is no such endpoint.
+        """
+        ...
+
+    def ready(self) -> bool:
+        """Whether every loop of the delivery side is alive."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """The parts that the API stands on, and the few settings that it reads.
+
+    `public_url` is the address users see, without a slash at its end. `token_rate_per_minute` None means that API
+    tokens have no limit.
+    """
+
+    log: Log
+    clock: Clock
+    ids: IdSource
+    egress: EgressRules
+    delivery: DeliveryControl
+    registry: CollectorRegistry
+    public_url: str
+    metrics_public: bool = False
+    token_rate_per_minute: int | None = None
