@@ -56,7 +56,7 @@ def is_unambiguous(body: bytes) -> bool:
     Written anew, an object with a repeated name loses a colon. A colon written as `\u003a` would hide that, so any
     body with such an escape is looked at closely instead.
     """
-    if b"\\u0000" in body or b"\\u003" in body:
+    if b"\\u00" in body and (b"\\u0000" in body or b"\\u003" in body):
         return False
     try:
         again = _encode(_decode_roughly(body))

@@ -44,7 +44,7 @@ def is_container_kind(kind: str) -> bool:
 
 def gs1_check_digit(digits: str) -> str:
     """Compute the check digit for the digits before it: weights 3, 1, 3 … from the right, up to the next ten."""
-    total = sum(int(digit) * (1 if place % 2 else 3) for place, digit in enumerate(reversed(digits)))
+    total = 3 * sum(map(int, digits[::-2])) + sum(map(int, digits[-2::-2]))
     return str(-total % 10)
 
 

@@ -31,34 +31,45 @@ def settle(part: msgspec.Struct) -> bool:
 
 
 @cache
-def _settler(part: type[msgspec.Struct]) -> Settler:
-    """Build the function that settles a part of this type. Built once, since documents come thousands a second."""
+def _settler(part: type[msgspec.Struct], *, must_say_something: bool = False) -> Settler:
+    """Build the function that settles a part of this type. Built once, since documents come thousands a second.
+
+    `must_say_something` calls a part unsound of which nothing is known: it stands for None.
+    """
     plan = plan_of(part)
+    empty = plan.empty if must_say_something else None
     steps = [(field.attribute, *step) for field in plan.fields if (step := _step(field))]
-    # One call of C fetches all values to look at; most of them are None. It needs at least two names.
-    values_of = attrgetter(*[name for name, _, _ in steps], "__class__", "__class__")
-    looks = [(look, form) for _, look, form in steps]
     instants = tuple(field.attribute for field in plan.fields if field.holds == "instant")
     sets = tuple(field.attribute for field in plan.fields if field.holds == "set")
     rule = RULES.get(part)
+    if empty is not None and not (steps or instants or sets or rule):
+        return empty.__ne__
+    # One call of C fetches all values to look at; most of them are None. It needs at least two names.
+    values_of = attrgetter(*[name for name, _, _ in steps], *["__class__"] * max(0, 2 - len(steps)))
+    looks = tuple((look, form) for _, look, form in steps)
 
     def settle_part(value: Any) -> bool:
         for inner, (look, form) in zip(values_of(value), looks, strict=False):
             if inner and not look(inner) and form(inner) is not None:
                 return False
         for name in instants:
-            if not _settle_instant(value, name):
+            instant = getattr(value, name)
+            if instant is not None and instant.tzinfo is not dt.UTC and not _to_utc(value, name, instant):
                 return False
         for name in sets:
-            _settle_set(value, name)
-        return rule is None or next(rule(value), None) is None
+            texts = getattr(value, name)
+            if len(texts) > 1:
+                force_setattr(value, name, tuple(dict.fromkeys(texts)))
+        if rule is not None and next(rule(value), None) is not None:
+            return False
+        return empty is None or value != empty
 
     return settle_part
 
 
 def _step(field: FieldPlan) -> Step | None:
     if field.holds == "part" and field.part is not None:
-        return partial(_settle_inner, _settler(field.part.type), field.part.empty), _unsound
+        return _settler(field.part.type, must_say_something=True), _unsound
     if field.holds == "parts" and field.part is not None:
         return partial(_settle_items, _settler(field.part.type), field.part), _unsound
     if field.quick_look is None or field.form is None:
@@ -70,10 +81,6 @@ def _step(field: FieldPlan) -> Step | None:
 
 def _unsound(_: object) -> str:
     return "is not sound"
-
-
-def _settle_inner(settler: Settler, empty: msgspec.Struct | None, part: msgspec.Struct) -> bool:
-    return settler(part) and part != empty
 
 
 def _settle_items(settler: Settler, plan: PartPlan, items: tuple[Any, ...]) -> bool:
@@ -95,18 +102,9 @@ def _form_of_all(form: Form, texts: tuple[str, ...]) -> bool:
     return all(form(text) is None for text in texts)
 
 
-def _settle_instant(part: msgspec.Struct, name: str) -> bool:
-    instant = getattr(part, name)
-    if instant is None or instant.tzinfo is dt.UTC:
-        return True
+def _to_utc(part: msgspec.Struct, name: str, instant: dt.datetime) -> bool:
     try:
         force_setattr(part, name, instant.astimezone(dt.UTC))
     except OverflowError:
         return False
     return True
-
-
-def _settle_set(part: msgspec.Struct, name: str) -> None:
-    texts = getattr(part, name)
-    if len(texts) > 1:
-        force_setattr(part, name, tuple(dict.fromkeys(texts)))
