@@ -201,14 +201,14 @@ class Worker:
     # -- leases
 
     async def _hold_leases(self) -> None:
-        taken = await self._store.take_leases(self.owner, LEASE_TTL_S, LEASES_A_ROUND)
+        taken = await self._store.take_leases(self.owner, ttl_s=LEASE_TTL_S, limit=LEASES_A_ROUND)
         for lease in taken:
             await self._start(lease)
         if len(taken) == LEASES_A_ROUND:
             return
         self._leases_held = True
         await asyncio.sleep(LEASE_EVERY_S)
-        if not await self._store.renew_lease(self.owner, LEASE_TTL_S):
+        if not await self._store.renew_lease(self.owner, ttl_s=LEASE_TTL_S):
             log.warning("leases_lapsed", owner=self.owner, endpoints=len(self._runners))
             for key in tuple(self._runners):
                 self._drop(key)
@@ -247,7 +247,7 @@ class Worker:
     async def _sync_once(self, key: Key) -> None:
         runner = self._runners.get(key)
         if runner is None:
-            for lease in await self._store.take_leases(self.owner, LEASE_TTL_S, LEASES_A_ROUND):
+            for lease in await self._store.take_leases(self.owner, ttl_s=LEASE_TTL_S, limit=LEASES_A_ROUND):
                 await self._start(lease)
             return
         runner.gone_lately = set(runner.unstored.gone)

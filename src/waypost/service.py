@@ -1,0 +1,249 @@
+"""What `waypost serve` is made of, wired together in one place.
+
+One process, one event loop: granian takes the requests, the API hands reports to the log's writer thread, and the
+worker follows the log and delivers. Nothing here decides anything.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import secrets
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
+
+import msgspec
+import structlog
+from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
+from granian.server.embed import Server
+from prometheus_client import CollectorRegistry, Gauge
+
+from waypost.api.app import create_app
+from waypost.api.services import Services
+from waypost.api.shapes import Attempt, TestResult
+from waypost.clock import Clock, IdSource, SystemClock
+from waypost.delivery.attempt import detail, prepare
+from waypost.delivery.egress import EgressRules
+from waypost.delivery.explain import explain
+from waypost.delivery.sender import Sender
+from waypost.delivery.worker import Worker
+from waypost.events import test_event
+from waypost.ids import AccountId, EndpointId, EventId
+from waypost.log import Log
+from waypost.secret_files import open_secrets
+from waypost.settings import LogFormat, Settings, SettingsError
+
+logger = structlog.get_logger(__name__)
+
+BACKLOG = 1024
+HEADERS_BYTES_MAX = 64 * 1024
+
+
+async def run_service(settings: Settings, *, ready: Callable[[], None] | None = None) -> None:
+    """Serve API and delivery until SIGTERM, SIGINT or cancellation; then end in good order.
+
+    `ready` is called once requests are answered. Raises SettingsError when the address cannot be listened on, and
+    DatabaseProblem when the database cannot be used.
+    """
+    configure_logging(settings.log_format)
+    _check_address_is_free(settings.host, settings.port)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stop.set)
+    async with open_log(settings) as log, _delivering(settings, log) as (services, deliveries):
+        server = _server(settings, create_app(services))
+        serving = asyncio.create_task(server.serve())
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            await _answering(settings, serving)
+            if ready:
+                ready()
+            await asyncio.wait({serving, stopping, deliveries}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopping.cancel()
+            server.stop()  # type: ignore[no-untyped-call]
+            with contextlib.suppress(asyncio.CancelledError):
+                await serving
+
+
+@asynccontextmanager
+async def open_log(settings: Settings) -> AsyncIterator[Log]:
+    """Open the log of these settings for writing, its secrets made at the first start; close it at the end.
+
+    SQLite is brought to this version, after a copy beside itself; PostgreSQL must have been by `waypost migrate`.
+    Raises DatabaseProblem when the database cannot be used as it is.
+    """
+    known = open_secrets(settings)
+    log = await Log.open(
+        settings.database_url, key=known.secret_key, clock=SystemClock(), ids=IdSource(), migrate=settings.is_sqlite
+    )
+    try:
+        await log.ensure_operator(known.operator_token)
+        yield log
+    finally:
+        await log.close()
+
+
+class Deliveries:
+    """The delivery side as the API drives it."""
+
+    def __init__(self, log: Log, worker: Worker, sender: Sender, clock: Clock, ids: IdSource) -> None:
+        self._log = log
+        self._worker = worker
+        self._sender = sender
+        self._clock = clock
+        self._ids = ids
+
+    def endpoint_changed(self, account_id: AccountId, endpoint_id: EndpointId) -> None:
+        """Take in that an endpoint was made, changed, paused, resumed or deleted, or that a resend is asked for."""
+        self._worker.endpoint_changed(account_id, endpoint_id)
+
+    async def send_test(self, account_id: AccountId, endpoint_id: EndpointId, event_type: str | None) -> TestResult:
+        """Send a test event now, whatever state the endpoint is in. It is in no log and changes no health."""
+        endpoint = await self._log.get_endpoint(account_id, endpoint_id)
+        settings = endpoint.settings
+        now = self._clock.now()
+        event_id = EventId(self._ids.new("evt_test_", now))
+        body = test_event(event_type, account_id=account_id, endpoint_id=endpoint_id, event_id=event_id, now=now)
+        live = [known.secret for known in endpoint.secrets if known.expires_at is None or known.expires_at > now]
+        request = prepare(
+            settings, live, pool_key=f"{account_id}/{endpoint_id}", event_id=event_id,
+            event_type=event_type or "webhook.test", body=body, number=1, timestamp=int(now.timestamp()),
+        )  # fmt: skip
+        result = await self._sender.send(request)
+        explanation = explain(result, settings.timeout_seconds)
+        shown = detail(request, result, number=1, explanation=explanation, own=settings.headers, body=body.decode())
+        delivered = result.outcome == "success"
+        return TestResult(
+            verdict="delivered" if delivered else "failed",
+            explanation=explanation,
+            event_id=event_id,
+            attempt=msgspec.json.decode(shown, type=Attempt),
+        )
+
+    def ready(self) -> bool:
+        """Whether delivery works."""
+        return self._worker.ready()
+
+
+@asynccontextmanager
+async def _delivering(settings: Settings, log: Log) -> AsyncIterator[tuple[Services, asyncio.Task[None]]]:
+    """Run the worker beside, and give what the API stands on; end the worker in good order."""
+    clock, ids = SystemClock(), IdSource()
+    egress = EgressRules(allow=settings.egress_allow, own=own_sockets(settings))
+    sender = Sender(egress)
+    worker = Worker(log, sender, clock, owner=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}")
+    registry = CollectorRegistry()
+    _measure(worker, registry)
+    log.on_commit(lambda committed: _tell(worker, committed.accounts, committed.endpoints))
+    running = asyncio.create_task(worker.run())
+    try:
+        yield (
+            Services(
+                log=log,
+                clock=clock,
+                ids=ids,
+                egress=egress,
+                delivery=Deliveries(log, worker, sender, clock, ids),
+                registry=registry,
+                public_url=settings.public_url,
+                metrics_public=settings.metrics_public,
+                token_rate_per_minute=settings.api_rate_per_minute,
+            ),
+            running,
+        )
+    finally:
+        running.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await running
+
+
+def _tell(worker: Worker, ends: Mapping[AccountId, int], changed: frozenset[tuple[AccountId, EndpointId]]) -> None:
+    worker.log_grew(ends)
+    for account_id, endpoint_id in changed:
+        worker.endpoint_changed(account_id, endpoint_id)
+
+
+def _measure(worker: Worker, registry: CollectorRegistry) -> None:
+    endpoints = Gauge("waypost_endpoints_held", "Endpoints this process delivers to.", registry=registry)
+    endpoints.set_function(lambda: worker.endpoints)
+    in_flight = Gauge("waypost_attempts_in_flight", "Attempts that are out.", registry=registry)
+    in_flight.set_function(lambda: worker.in_flight)
+
+
+def own_sockets(settings: Settings) -> frozenset[tuple[str, int]]:
+    """Give the sockets that webhooks must never reach: ours and the database's, as (host, port)."""
+    own = {(settings.host, settings.port)}
+    if not settings.is_sqlite:
+        parts = urlsplit(settings.database_url)
+        own.add((parts.hostname or "localhost", parts.port or 5432))
+    return frozenset(own)
+
+
+def _server(settings: Settings, app: object) -> Server:
+    return Server(
+        app,
+        address=settings.host,
+        port=settings.port,
+        interface=Interfaces.ASGINL,
+        http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(max_buffer_size=HEADERS_BYTES_MAX * 8),
+        backlog=BACKLOG,
+        websockets=False,
+        log_enabled=False,
+        log_access=False,
+    )
+
+
+def _check_address_is_free(host: str, port: int) -> None:
+    """Refuse an address in use in one sentence; granian would end the process with a traceback."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise SettingsError(f"{host}:{port} cannot be listened on: {reason}. Choose another --port.") from error
+
+
+async def _answering(settings: Settings, serving: "asyncio.Task[None]") -> None:
+    """Wait until the server takes connections."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104 - compared, not bound
+    while not serving.done():
+        try:
+            _, writer = await asyncio.open_connection(host, settings.port)
+        except OSError:
+            await asyncio.sleep(0.01)
+            continue
+        writer.close()
+        return
+    serving.result()
+
+
+def configure_logging(log_format: LogFormat) -> None:
+    """Write log lines to standard error: one event a line, escaped, with its fields; `json` for machines."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    if log_format == "json":
+        tail: list[structlog.typing.Processor] = [
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ]
+    else:
+        tail = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+    structlog.configure(
+        processors=shared + tail,
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=True,
+    )

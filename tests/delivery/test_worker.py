@@ -1,0 +1,228 @@
+"""The worker on a real log, against a real receiver: what is accepted arrives, and is written down."""
+
+import asyncio
+import json
+import random
+from contextlib import asynccontextmanager
+
+import msgspec
+import pytest
+from sqlalchemy import update
+from structlog.testing import capture_logs
+
+from delivery.receivers import LOOPBACK_ALLOWED, receiving
+from waypost.clock import SystemClock
+from waypost.delivery.sender import Sender
+from waypost.delivery.worker import Worker
+from waypost.events.patterns import Wants
+from waypost.ids import AccountId
+from waypost.log import AcceptReport, DeliveryFilter, EndpointSettings, Unit
+from waypost.log import units
+from waypost.log.tables import endpoints
+from waypost.shipments.facts import Actor
+from waypost.shipments.reading import read_document
+from waypost.shipments.report import DocumentReport
+
+ACCOUNT = AccountId("default")
+SECRET = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
+TAKEN = b"HTTP/1.1 204 No Content\r\n\r\n"
+REFUSED = b"HTTP/1.1 500 Internal Server Error\r\ncontent-length: 4\r\n\r\nbusy"
+GONE = b"HTTP/1.1 410 Gone\r\ncontent-length: 0\r\n\r\n"
+EVERYTHING = Wants(("*",), None)
+PATIENCE_S = 30
+
+
+class Office:
+    """A log with a worker that delivers from it, and ways to speak to both."""
+
+    def __init__(self, log, worker):
+        self.log = log
+        self.worker = worker
+
+    async def put(self, reference, weight="1"):
+        body = json.dumps({"handling_units": [{"id": "hu_1", "gross_weight_kg": weight}]}).encode()
+        report = DocumentReport(document=read_document(body), actor=Actor(kind="api", token="test"))
+        return await self.log.do(AcceptReport(ACCOUNT, reference, report))
+
+    async def endpoint(self, url, wants=EVERYTHING, **settings):
+        settings = EndpointSettings(url=url, **{"retry_schedule": (0.1, 0.1, 0.1), **settings})
+        return await self.log.do(units.create_endpoint(ACCOUNT, settings, wants, secret=SECRET))
+
+    async def settled(self, endpoint):
+        """Wait until nothing waits for the endpoint, and give it."""
+        return await self.until(endpoint, lambda found, waiting: waiting == 0)
+
+    async def until(self, endpoint, condition):
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                found = await self.log.get_endpoint(ACCOUNT, endpoint.endpoint_id)
+                if condition(found, (await self.log.waiting(ACCOUNT, endpoint.endpoint_id)).count):
+                    return found
+                await asyncio.sleep(0.01)
+
+    async def states(self, endpoint):
+        page = await self.log.list_deliveries(ACCOUNT, endpoint.endpoint_id, DeliveryFilter())
+        return [delivery.state for delivery in page.items]
+
+
+@asynccontextmanager
+async def working(log, owner="one"):
+    """Run a worker over `log` until the end of the block."""
+    worker = Worker(log, Sender(LOOPBACK_ALLOWED), SystemClock(), owner=owner, dice=random.Random(1))
+
+    def tell(committed):
+        worker.log_grew(committed.accounts)
+        for name in committed.endpoints:
+            worker.endpoint_changed(*name)
+
+    log.on_commit(tell)
+    running = asyncio.create_task(worker.run())
+    try:
+        yield Office(log, worker)
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+@pytest.fixture
+async def office(log):
+    async with working(log) as office:
+        yield office
+
+
+def events_at(receiver):
+    return [json.loads(body) for body in receiver.bodies]
+
+
+async def test_what_is_accepted_arrives_signed_and_is_written_down(office):
+    async with receiving(TAKEN) as receiver:
+        endpoint = await office.endpoint(receiver.url)
+        accepted = await office.put("SO-1")
+        endpoint = await office.settled(endpoint)
+        assert [event["id"] for event in events_at(receiver)] == [event.id for event in accepted.events]
+        assert "webhook-signature: v1," in receiver.heads[0]
+        delivery, attempts, body = await office.log.get_delivery(ACCOUNT, endpoint.endpoint_id, accepted.events[0].id)
+        assert (delivery.state, attempts[0].outcome, attempts[0].status) == ("delivered", "success", 204)
+        assert body == receiver.bodies[0]
+
+
+async def test_an_attempt_shows_its_request_and_answer_but_no_password(office):
+    async with receiving(TAKEN) as receiver:
+        endpoint = await office.endpoint(receiver.url, headers={"X-Key": "hush"})
+        accepted = await office.put("SO-1")
+        endpoint = await office.settled(endpoint)
+        assert "hush" in receiver.heads[0]
+        _, attempts, _ = await office.log.get_delivery(ACCOUNT, endpoint.endpoint_id, accepted.events[0].id)
+        detail = msgspec.json.decode(attempts[0].detail)
+        assert detail["request"]["headers"]["webhook-id"] == accepted.events[0].id
+        assert b"hush" not in attempts[0].detail
+        assert detail["timings_ms"]["total"] > 0
+
+
+async def test_a_refused_event_is_tried_again_and_keeps_its_place(office):
+    async with receiving(REFUSED, TAKEN) as receiver:
+        endpoint = await office.endpoint(receiver.url)
+        await office.put("SO-1")
+        await office.settled(endpoint)
+        assert [event["sequence"] for event in events_at(receiver)] == [1, 1, 2]
+        assert "waypost-attempt: 2" in receiver.heads[1]
+
+
+async def test_an_endpoint_is_owed_only_what_it_wants(office):
+    async with receiving(TAKEN) as receiver:
+        endpoint = await office.endpoint(receiver.url, Wants(("shipment.updated",), None))
+        await office.put("SO-1", "1")
+        await office.put("SO-1", "2")
+        await office.settled(endpoint)
+        assert [event["type"] for event in events_at(receiver)] == ["shipment.updated"]
+
+
+async def test_a_paused_endpoint_holds_everything_and_resumes_in_order(office):
+    async with receiving(TAKEN) as receiver:
+        endpoint = await office.endpoint(receiver.url)
+        await office.log.do(units.pause_endpoint(ACCOUNT, endpoint.endpoint_id))
+        for weight in ("1", "2", "3"):
+            await office.put("SO-1", weight)
+        found = await office.until(endpoint, lambda found, waiting: waiting == 4)
+        assert (found.state, receiver.bodies) == ("paused", [])
+        await office.log.do(units.resume_endpoint(ACCOUNT, endpoint.endpoint_id))
+        await office.settled(endpoint)
+        assert [event["sequence"] for event in events_at(receiver)] == [1, 2, 3, 4]
+
+
+async def test_410_suspends_and_resume_delivers_what_was_held(office):
+    async with receiving(GONE, TAKEN) as receiver:
+        endpoint = await office.endpoint(receiver.url)
+        await office.put("SO-1")
+        found = await office.until(endpoint, lambda found, waiting: found.state == "suspended")
+        assert "410" in found.state_reason
+        await office.log.do(units.resume_endpoint(ACCOUNT, endpoint.endpoint_id))
+        found = await office.settled(endpoint)
+        assert found.state == "active"
+        assert [event["sequence"] for event in events_at(receiver)] == [1, 1, 2]
+
+
+async def test_a_delivered_event_is_sent_again_on_request(office):
+    async with receiving(TAKEN) as receiver:
+        endpoint = await office.endpoint(receiver.url)
+        accepted = await office.put("SO-1")
+        await office.settled(endpoint)
+        await office.log.do(units.resend(ACCOUNT, endpoint.endpoint_id, accepted.events[0].id))
+        await office.settled(endpoint)
+        async with asyncio.timeout(PATIENCE_S):
+            while len(receiver.bodies) < 3:
+                await asyncio.sleep(0.01)
+        assert receiver.bodies[2] == receiver.bodies[0]
+        assert "waypost-attempt: 2" in receiver.heads[2]
+
+
+async def test_a_changed_url_takes_the_events_that_wait(office):
+    async with receiving(REFUSED) as old, receiving(TAKEN) as new:
+        endpoint = await office.endpoint(old.url, retry_schedule=(0.1,) * 30)
+        await office.put("SO-1")
+        await office.until(endpoint, lambda found, waiting: len(old.bodies) > 1)
+
+        moved = msgspec.structs.replace(endpoint.settings, url=new.url)
+        await office.log.do(units.change_endpoint(ACCOUNT, endpoint.endpoint_id, moved, EVERYTHING))
+        await office.settled(endpoint)
+        assert [event["sequence"] for event in events_at(new)] == [1, 2]
+
+
+async def test_a_worker_that_takes_over_sends_nothing_again(log):
+    async with receiving(TAKEN) as receiver:
+        async with working(log, "one") as office:
+            endpoint = await office.endpoint(receiver.url)
+            await office.put("SO-1")
+            await office.settled(endpoint)
+        await office.put("SO-2")
+        async with working(log, "two") as office:
+            await office.settled(endpoint)
+        assert [event["reference"] for event in events_at(receiver)] == ["SO-1", "SO-1", "SO-2", "SO-2"]
+
+
+async def test_a_worker_whose_endpoint_was_taken_stores_nothing_more(office):
+    async with receiving(TAKEN) as receiver:
+        endpoint = await office.endpoint(receiver.url)
+        await office.put("SO-1")
+        before = await office.settled(endpoint)
+        taken = update(endpoints).values(epoch=endpoints.c.epoch + 1, owner="another")
+        await office.log.do(Unit(ACCOUNT, lambda tx: tx.connection.execute(taken) and None))
+        with capture_logs() as logged:
+            accepted = await office.put("SO-2")
+            async with asyncio.timeout(PATIENCE_S):
+                while not any(line["event"] == "lease_lost" for line in logged):
+                    await asyncio.sleep(0.01)
+        delivery, attempts, _ = await office.log.get_delivery(ACCOUNT, before.endpoint_id, accepted.events[0].id)
+        assert (delivery.state, attempts) == ("waiting", [])
+
+
+async def test_two_hundred_shipments_arrive_each_in_order(office):
+    async with receiving(TAKEN) as receiver:
+        endpoint = await office.endpoint(receiver.url)
+        await asyncio.gather(*[office.put(f"SO-{number}", weight) for weight in "12" for number in range(200)])
+        await office.settled(endpoint)
+        seen = {}
+        for event in events_at(receiver):
+            assert event["sequence"] == seen.get(event["reference"], 0) + 1
+            seen[event["reference"]] = event["sequence"]
+        assert len(seen) == 200
