@@ -3,8 +3,8 @@
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address, ip_network
@@ -106,6 +106,17 @@ async def accepting(behave: Behaviour, *, tls: ssl.SSLContext | None = None) -> 
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await turns()
+
+
+@contextmanager
+def silent_listener(host: str, port: int = 0) -> Iterator[int]:
+    """Hold a port whose queue is full: connections to it are neither taken nor refused. Gives the port."""
+    with closing(socket.create_server((host, port), backlog=0)) as full, ExitStack() as fillers:
+        for _ in range(4):
+            filler = fillers.enter_context(closing(socket.socket()))
+            filler.setblocking(False)
+            filler.connect_ex(full.getsockname())
+        yield full.getsockname()[1]
 
 
 async def turns(count: int = 20) -> None:

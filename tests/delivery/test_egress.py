@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from delivery.receivers import names
 from waypost.delivery import lookup
 from waypost.delivery.egress import EgressRules, is_of_this_machine, parse_url, read_networks, reason_against
+from waypost.delivery.lookup import Questions
 from waypost.errors import AddressNotAllowed, InvalidDocument
 
 RULES = EgressRules()
@@ -303,23 +304,31 @@ async def test_names_are_looked_up_as_the_system_does():
         await lookup.addresses_of("no-such-name.invalid")
 
 
-async def test_questions_for_one_name_at_once_share_an_answer_and_later_ones_ask_again(monkeypatch):
-    asked, answering = [], asyncio.Event()
-    loop, go_on = asyncio.get_running_loop(), threading.Event()
+def test_questions_for_one_name_at_once_share_an_answer_and_later_ones_ask_again():
+    asked, go_on = [], threading.Event()
 
     def slow(host):
         asked.append(host)
-        loop.call_soon_threadsafe(answering.set)
         go_on.wait()
         return ["192.0.2.1"]
 
-    monkeypatch.setattr(lookup, "_system_addresses", slow)
-    first = asyncio.create_task(lookup.addresses_of("slow.test"))
+    questions = Questions(slow)
+    first, second, other = questions.ask("slow.test"), questions.ask("slow.test"), questions.ask("other.test")
+    assert first is second
+    assert other is not first
+    go_on.set()
+    assert first.result() == other.result() == ["192.0.2.1"]
+    assert questions.ask("slow.test").result() == ["192.0.2.1"]
+    assert sorted(asked) == ["other.test", "slow.test", "slow.test"]
+
+
+async def test_giving_up_a_question_leaves_it_to_the_others_who_wait(monkeypatch):
+    go_on = threading.Event()
+    monkeypatch.setattr(lookup, "_questions", Questions(lambda host: go_on.wait() and ["192.0.2.1"]))
     given_up = asyncio.create_task(lookup.addresses_of("slow.test"))
-    await answering.wait()
+    waiting = asyncio.create_task(lookup.addresses_of("slow.test"))
+    await asyncio.sleep(0)
     given_up.cancel()
     go_on.set()
-    assert await first == ["192.0.2.1"]
-    assert given_up.cancelled() or given_up.cancelling()
-    await lookup.addresses_of("slow.test")
-    assert asked == ["slow.test", "slow.test"]
+    assert await waiting == ["192.0.2.1"]
+    assert given_up.cancelled()

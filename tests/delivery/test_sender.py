@@ -21,6 +21,7 @@ from delivery.receivers import (
     post,
     receiving,
     reset,
+    silent_listener,
     turns,
     write_then,
 )
@@ -46,7 +47,6 @@ async def test_the_bytes_and_headers_given_are_the_bytes_and_headers_sent(sender
     assert method == "POST /hook HTTP/1.1"
     sent = {name.lower(): value for name, value in (line.split(": ", 1) for line in headers)}
     assert sent.pop("host") == f"127.0.0.1:{receiver.port}"
-    assert sent.pop("content-type") == "application/octet-stream"  # only because this test gives none
     assert sent == {"webhook-id": "evt_1", "user-agent": "Waypost/1", "content-length": "15"}
 
 
@@ -96,6 +96,30 @@ async def test_two_endpoints_never_share_a_connection_to_the_same_host(sender):
         await post(sender, receiver.url, pool_key="ep_1")
         await post(sender, receiver.url, pool_key="ep_2")
     assert receiver.connections == 2
+
+
+async def test_connections_of_an_endpoint_that_is_forgotten_or_long_unused_are_let_go(sender, monkeypatch):
+    async with receiving(answer()) as receiver:
+        await post(sender, receiver.url)
+        sender.forget("ep_1")
+        await post(sender, receiver.url)
+        monkeypatch.setattr("waypost.delivery.sender.POOL_IDLE_S_MAX", 0.0)
+        monkeypatch.setattr("waypost.delivery.sender.SWEEP_INTERVAL_S", 0.0)
+        sender._next_sweep_at = 0.0
+        await post(sender, receiver.url, pool_key="ep_2")
+        await post(sender, receiver.url)
+    assert receiver.connections == 4
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"x_a": "1\r\nx-b: 2"}, {"x_a": "1\nx-b: 2"}, {"x_a\r\nx": "1"}, {"x_a": "\0"}, {"content_length": "1"},
+     {"transfer_encoding": "chunked"}, {"Host": "other"}, {"x_a": "ä"}],
+)  # fmt: skip
+async def test_headers_that_would_make_another_request_of_it_are_not_sent(sender, headers):
+    async with receiving(answer()) as receiver:
+        result = await post(sender, receiver.url, **headers)
+    assert (result.outcome, receiver.connections) == ("refused", 0)
 
 
 async def test_cookies_of_an_answer_are_not_sent_back(sender):
@@ -172,14 +196,8 @@ async def test_a_name_that_is_not_looked_up_in_time_is_a_timeout():
 
 
 async def test_a_connection_that_is_not_taken_in_time_is_a_timeout(sender):
-    with closing(socket.create_server(("127.0.0.1", 0), backlog=0)) as full:
-        fillers = [socket.socket() for _ in range(4)]
-        for filler in fillers:
-            filler.setblocking(False)
-            filler.connect_ex(full.getsockname())
-        result = await post(sender, f"http://127.0.0.1:{full.getsockname()[1]}/", timeout_s=SHORT_S)
-        for filler in fillers:
-            filler.close()
+    with silent_listener("127.0.0.1") as port:
+        result = await post(sender, f"http://127.0.0.1:{port}/", timeout_s=SHORT_S)
     assert result.outcome == "timeout"
     assert result.timings_ms.connect is not None
 
@@ -400,6 +418,15 @@ async def test_one_dead_address_of_two_is_no_failure(addresses):
     sender = Sender(LOOPBACK_ALLOWED, lookup=names(erp_test=addresses))
     async with receiving(answer()) as receiver:
         result = await post(sender, f"http://erp.test:{receiver.port}/")
+    await sender.close()
+    assert (result.outcome, result.address) == ("success", "127.0.0.1")
+
+
+async def test_an_address_that_is_silent_holds_nothing_up_when_another_answers():
+    sender = Sender(LOOPBACK_ALLOWED, lookup=names(erp_test=["127.0.0.9", "127.0.0.1"]))
+    async with receiving(answer()) as receiver:
+        with silent_listener("127.0.0.9", receiver.port):
+            result = await post(sender, f"http://erp.test:{receiver.port}/")
     await sender.close()
     assert (result.outcome, result.address) == ("success", "127.0.0.1")
 

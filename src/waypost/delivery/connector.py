@@ -9,6 +9,7 @@ import asyncio
 import functools
 import socket
 from contextvars import ContextVar
+from functools import lru_cache
 from ssl import SSLContext
 from time import monotonic
 from typing import Any
@@ -16,9 +17,11 @@ from typing import Any
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.client_proto import ResponseHandler
+from aiohttp.client_reqrep import ConnectionKey
 from aiohttp.connector import AddrInfoType, Connection
+from yarl import URL
 
-from waypost.delivery.egress import EgressRules
+from waypost.delivery.egress import EgressRules, parse_url
 from waypost.delivery.lookup import Lookup
 
 IDLE_S_MAX = 15.0  # receivers commonly close after 5 to 75 s; a closed one is noticed, or costs one free attempt
@@ -56,6 +59,31 @@ class Exchange:
         self.is_tls = self.reused = False
         self.refusal: str | None = None
         self.own: frozenset[str] = frozenset()
+
+
+class Target:
+    """Where a request goes, in the form in which aiohttp's connector asks for it, and how the request begins."""
+
+    __slots__ = ("connection_key", "head", "host", "port", "proxy", "server_hostname", "ssl", "url")
+
+    def __init__(self, url: URL) -> None:
+        self.url = url
+        self.host = url.raw_host or ""
+        self.port = url.port
+        self.proxy = self.server_hostname = None
+        self.ssl = True  # verify, by the connector's settings
+        self.connection_key = ConnectionKey(self.host, self.port, self.is_ssl(), self.ssl, None, None, None)
+        self.head = f"POST {url.raw_path_qs} HTTP/1.1\r\nhost: {url.host_port_subcomponent}\r\n"
+
+    def is_ssl(self) -> bool:
+        """Whether the connection speaks TLS."""
+        return self.url.scheme == "https"
+
+
+@lru_cache(maxsize=4096)
+def target_of(url: str) -> Target:
+    """Give the target of a URL. Raises InvalidDocument for one that is not a plain http(s) URL."""
+    return Target(parse_url(url).url)
 
 
 # The connector, its resolver and the protocols work within the task of the request they work for.

@@ -16,66 +16,60 @@ Lookup = Callable[[str], Awaitable[list[str]]]
 
 LOOKUP_THREADS_MAX = 64  # names whose servers are silent hold one each; the others share the rest
 
-_Answer = Future[list[str]]
-
-_lock = threading.Lock()
-_under_way: dict[str, _Answer] = {}
-_questions: queue.SimpleQueue[tuple[str, _Answer]] = queue.SimpleQueue()
-_threads = 0
-_idle = 0
-
 
 async def addresses_of(host: str) -> list[str]:
     """Give the IP addresses of `host`, in the order in which the system prefers them, each once.
 
     Raises socket.gaierror when the name has none. Cancelling the caller leaves the question to the others who wait.
     """
-    return await asyncio.shield(asyncio.wrap_future(_ask(host)))
+    return await asyncio.shield(asyncio.wrap_future(_questions.ask(host)))
 
 
-def _ask(host: str) -> _Answer:
-    with _lock:
-        answer = _under_way.get(host)
-        if answer is None:
-            answer = _under_way[host] = Future()
-            answer.set_running_or_notify_cancel()
-            _questions.put((host, answer))
-            _start_thread_if_needed()
-        return answer
-
-
-def _start_thread_if_needed() -> None:
-    global _threads  # noqa: PLW0603
-    if _idle < _questions.qsize() and _threads < LOOKUP_THREADS_MAX:
-        _threads += 1
-        threading.Thread(target=_answer_questions, name=f"lookup-{_threads}", daemon=True).start()
-
-
-def _answer_questions() -> None:
-    global _idle  # noqa: PLW0603
-    while True:
-        with _lock:
-            _idle += 1
-        host, answer = _questions.get()
-        with _lock:
-            _idle -= 1
-        try:
-            addresses = _system_addresses(host)
-        except Exception as error:  # noqa: BLE001
-            # Whatever getaddrinfo raises belongs to those who asked; the thread goes on.
-            _finish(host)
-            answer.set_exception(error)
-        else:
-            _finish(host)
-            answer.set_result(addresses)
-
-
-def _finish(host: str) -> None:
-    with _lock:
-        del _under_way[host]
-
-
-def _system_addresses(host: str) -> list[str]:
+def system_addresses(host: str) -> list[str]:
+    """Ask the system, and wait for its answer."""
     # No AI_ADDRCONFIG: it would hide the IPv6 addresses of a name from the judgement on a machine without IPv6.
     found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
+
+
+class Questions:
+    """Names that are being resolved, and the threads that do it: as many as are needed at once, up to the limit."""
+
+    def __init__(self, resolve: Callable[[str], list[str]] = system_addresses) -> None:
+        self._resolve = resolve
+        self._lock = threading.Lock()
+        self._under_way: dict[str, Future[list[str]]] = {}
+        self._waiting: queue.SimpleQueue[tuple[str, Future[list[str]]]] = queue.SimpleQueue()
+        self._threads = 0
+
+    def ask(self, host: str) -> Future[list[str]]:
+        """Give the answer to come for `host`: a new one, unless the same question is under way."""
+        with self._lock:
+            answer = self._under_way.get(host)
+            if answer is None:
+                answer = self._under_way[host] = Future()
+                answer.set_running_or_notify_cancel()
+                self._waiting.put((host, answer))
+                if self._threads < min(len(self._under_way), LOOKUP_THREADS_MAX):
+                    self._threads += 1
+                    threading.Thread(target=self._work, name=f"lookup-{self._threads}", daemon=True).start()
+            return answer
+
+    def _work(self) -> None:
+        while True:
+            host, answer = self._waiting.get()
+            try:
+                addresses = self._resolve(host)
+            except (OSError, ValueError) as error:  # gaierror, and names that cannot even be asked for
+                self._end(host)
+                answer.set_exception(error)
+            else:
+                self._end(host)
+                answer.set_result(addresses)
+
+    def _end(self, host: str) -> None:
+        with self._lock:
+            del self._under_way[host]
+
+
+_questions = Questions()

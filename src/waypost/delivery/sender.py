@@ -2,112 +2,43 @@
 
 One monotonic deadline covers everything from the name lookup to the last byte of the answer. Whatever the other side
 does is a value (`AttemptResult`), never an exception: the engine decides what follows from it.
+
+Beneath is aiohttp's connector and its parser, without its session: there are no redirects, cookies, proxies, retries or
+decompression to switch off, and a request costs half as much.
 """
 
 import asyncio
-import errno
-import io
-import os
-import socket
 import ssl
 from collections.abc import Mapping
 from datetime import datetime
 from time import monotonic
-from typing import Literal
 
 import aiohttp
-import msgspec
+from aiohttp.connector import Connection
+from aiohttp.http_exceptions import HttpProcessingError
 
 from waypost.clock import Clock, SystemClock
-from waypost.delivery.connector import Connector, Exchange, exchange_under_way
-from waypost.delivery.egress import EgressRules, parse_url
+from waypost.delivery.connector import AnswerProtocol, Connector, Exchange, Target, exchange_under_way, target_of
+from waypost.delivery.egress import EgressRules
+from waypost.delivery.failures import classify, on_one_line
 from waypost.delivery.lookup import Lookup, addresses_of
+from waypost.delivery.result import AttemptResult, Outcome, SendRequest, Timings
 from waypost.errors import CallerError
+
+__all__ = ["ANSWER_BYTES_KEPT_MAX", "AttemptResult", "Outcome", "SendRequest", "Sender", "Timings"]
 
 ANSWER_BYTES_KEPT_MAX = 64 * 1024  # an error page fits; some receivers stream megabytes by mistake
 ANSWER_HEADERS_KEPT_MAX = 16 * 1024  # characters of names and values together
 ERROR_TEXT_LENGTH_MAX = 300
 
 READ_BUFFER_BYTES = 32 * 1024  # aiohttp stops reading from the socket at twice this
-BODY_BYTES_IN_ONE_WRITE_MAX = 1024 * 1024  # beyond it aiohttp warns that one write might hold up the loop
 POOL_IDLE_S_MAX = 120.0
 SWEEP_INTERVAL_S = 30.0
 
-Outcome = Literal[
-    "success",  # a 2xx, its body read to the end or to the cap, within the timeout
-    "status",  # any other complete answer
-    "timeout",  # the deadline passed, wherever the attempt stood
-    "dns",  # the name has no address
-    "refused",  # no connection: refused, unreachable
-    "reset",  # the connection ended before any byte of the answer
-    "tls",  # no TLS: certificate, protocol, or the handshake was cut off
-    "address_not_allowed",  # the egress rules refuse the address; nothing was sent to it
-    "bad_answer",  # bytes that are not HTTP, or an answer that was cut off
-    "cancelled",  # given up on our side: the sender is closing, or this machine has no socket left
-]
-
-
-class SendRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """One POST: `body` goes out byte for byte, `headers` as given (see `build_headers`).
-
-    `pool_key` names the endpoint: connections are shared within it and never beyond it. `timeout_s` is in seconds.
-    """
-
-    url: str
-    headers: Mapping[str, str]
-    body: bytes
-    timeout_s: float
-    pool_key: str
-
-
-class Timings(msgspec.Struct, frozen=True, kw_only=True):
-    """How long each part took, in milliseconds, None for a part that did not happen.
-
-    A part that the deadline or an error cut off counts until then. `dns`, `connect` and `tls` are None on a reused
-    connection. `first_byte` runs from when the connection stands to the first byte of the answer, `body` from there to
-    the end of what was read.
-    """
-
-    dns: float | None = None
-    connect: float | None = None
-    tls: float | None = None
-    first_byte: float | None = None
-    body: float | None = None
-    total: float = 0.0
-
-
-class AttemptResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of one attempt.
-
-    `status` is None unless headers of an answer came, whatever the outcome. `address` is the IP address that was
-    connected to, or tried last. `response_body` holds at most ANSWER_BYTES_KEPT_MAX bytes, as they came (never
-    inflated); `truncated` says that there was more. Header names are lower-case, and texts hold no lone surrogates.
-    `retry_after` is the raw header. `error_text` is one technical sentence for failures without a complete answer,
-    None else.
-    """
-
-    outcome: Outcome
-    started_at: datetime
-    timings_ms: Timings
-    status: int | None = None
-    address: str | None = None
-    reused_connection: bool = False
-    response_headers: Mapping[str, str] = {}
-    response_body: bytes = b""
-    truncated: bool = False
-    error_text: str | None = None
-    retry_after: str | None = None
-
-    @property
-    def stale_connection(self) -> bool:
-        """Whether a pooled connection ended before any byte of an answer: the next attempt goes at once."""
-        return self.outcome == "reset" and self.reused_connection
-
-
 _NO_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=None, sock_read=None, sock_connect=None)
 
-# Ours, not the receiver's: no file handles, no free ports, no memory for buffers.
-_OUR_TROUBLE = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM})
+# Headers that say where a request ends, or where it goes. Given twice, they let a second request hide in the first.
+_OURS = frozenset({"host", "content-length", "transfer-encoding", "connection", "expect", "upgrade"})
 
 
 class Sender:
@@ -145,9 +76,12 @@ class Sender:
         """
         attempt = _Attempt(self._clock.now())
         try:
-            url = parse_url(request.url).url
+            target = target_of(request.url)
+            data = _request_bytes(target, request)
         except CallerError as error:
             return attempt.failed("address_not_allowed", error.detail)
+        except ValueError as error:
+            return attempt.failed("refused", f"the request could not be made: {error}")
         if self._closed:
             return attempt.failed("cancelled", "the service is stopping")
         pool = self._pool(request.pool_key, attempt.started)
@@ -157,23 +91,17 @@ class Sender:
         self._in_flight.add(deadline)
         try:
             async with deadline:
-                body = request.body
-                answer = await pool.session.post(
-                    url,
-                    data=body if len(body) <= BODY_BYTES_IN_ONE_WRITE_MAX else io.BytesIO(body),
-                    headers=request.headers,
-                    allow_redirects=False,
-                )
-                await attempt.read(answer)
+                connection = await pool.connector.connect(target, [], _NO_TIMEOUT)
+                await attempt.converse(connection, data)
             return attempt.answered()
         except TimeoutError as error:
             if self._closed and deadline.expired():
                 return attempt.failed("cancelled", "the service is stopping")
             if deadline.expired():
                 return attempt.failed("timeout", f"no complete answer within {request.timeout_s:g} s")
-            return attempt.failed(*_classify(error, attempt.exchange))
-        except (aiohttp.ClientError, OSError, ssl.SSLError, ValueError) as error:
-            return attempt.failed(*_classify(error, attempt.exchange))
+            return attempt.failed(*classify(error, attempt.exchange))
+        except (aiohttp.ClientError, aiohttp.EofStream, HttpProcessingError, OSError, ValueError) as error:
+            return attempt.failed(*classify(error, attempt.exchange))
         finally:
             self._in_flight.discard(deadline)
             exchange_under_way.reset(token)
@@ -225,26 +153,18 @@ class Sender:
             self.forget(pool_key)
 
     def _close_pool(self, pool: "_Pool") -> None:
-        task = asyncio.get_running_loop().create_task(pool.session.close())
+        task = asyncio.get_running_loop().create_task(pool.connector.close())
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
 
 class _Pool:
-    """The session of one endpoint."""
+    """The connections of one endpoint."""
 
-    __slots__ = ("in_flight", "retired", "session", "used_at")
+    __slots__ = ("connector", "in_flight", "retired", "used_at")
 
     def __init__(self, connector: Connector) -> None:
-        self.session = aiohttp.ClientSession(
-            connector=connector,
-            timeout=_NO_TIMEOUT,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            skip_auto_headers=("Accept", "Accept-Encoding"),
-            auto_decompress=False,
-            trust_env=False,
-            read_bufsize=READ_BUFFER_BYTES,
-        )
+        self.connector = connector
         self.in_flight = 0
         self.used_at = 0.0
         self.retired = False
@@ -253,55 +173,100 @@ class _Pool:
 class _Attempt:
     """One attempt as it goes: what is known of the answer so far."""
 
-    __slots__ = ("_body", "_started_at", "_status_headers", "_truncated", "exchange", "started")
+    __slots__ = ("_body", "_headers", "_started_at", "_status", "_truncated", "exchange", "started")
 
     def __init__(self, started_at: datetime) -> None:
         self._started_at = started_at
         self.started = monotonic()
         self.exchange = Exchange()
-        self._status_headers: tuple[int, Mapping[str, str]] | None = None
+        self._status: int | None = None
+        self._headers: Mapping[str, str] = {}
         self._body = b""
         self._truncated = False
 
-    async def read(self, answer: aiohttp.ClientResponse) -> None:
-        """Keep the answer's head and the first ANSWER_BYTES_KEPT_MAX bytes of its body; drop the connection at more."""
+    async def converse(self, connection: Connection, data: bytes) -> None:
+        """Write the request and read its answer: the head, and at most ANSWER_BYTES_KEPT_MAX bytes of its body.
+
+        The connection goes back to its pool only when the answer was read to its end.
+        """
+        protocol = self.exchange.protocol
+        assert protocol is not None
+        assert protocol.transport is not None
+        is_whole = False
         try:
-            self._status_headers = answer.status, _headers_kept(answer)
-            content = answer.content
-            while not content.at_eof():
-                self._body += await content.readany()
-                if len(self._body) > ANSWER_BYTES_KEPT_MAX:
-                    self._body, self._truncated = self._body[:ANSWER_BYTES_KEPT_MAX], True
-                    return
+            protocol.set_response_params(read_until_eof=True, auto_decompress=False, read_bufsize=READ_BUFFER_BYTES)
+            protocol.transport.write(data)
+            await self._read(protocol)
+            is_whole = not self._truncated
         finally:
-            # Does nothing when the answer was read to its end: its connection is back in the pool.
-            answer.close()
+            if is_whole:
+                connection.release()
+            else:
+                connection.close()
+
+    async def _read(self, protocol: AnswerProtocol) -> None:
+        while True:
+            head, content = await protocol.read()
+            if head.code >= 200 or head.code == 101:
+                break
+        self._status = head.code
+        self._headers = _headers_kept(head.headers)
+        while not content.at_eof():
+            self._body += await content.readany()
+            if len(self._body) > ANSWER_BYTES_KEPT_MAX:
+                self._body, self._truncated = self._body[:ANSWER_BYTES_KEPT_MAX], True
+                return
 
     def answered(self) -> AttemptResult:
         """Give the result of a complete answer."""
-        assert self._status_headers is not None
-        return self._result("success" if 200 <= self._status_headers[0] < 300 else "status", None)
+        assert self._status is not None
+        return self._result("success" if 200 <= self._status < 300 else "status", None)
 
     def failed(self, outcome: Outcome, error_text: str) -> AttemptResult:
         """Give the result of an attempt that got no complete answer."""
-        return self._result(outcome, _shown(error_text)[:ERROR_TEXT_LENGTH_MAX])
+        return self._result(outcome, on_one_line(error_text)[:ERROR_TEXT_LENGTH_MAX])
 
     def _result(self, outcome: Outcome, error_text: str | None) -> AttemptResult:
         exchange = self.exchange
-        status, headers = self._status_headers or (None, {})
         return AttemptResult(
             outcome=outcome,
             started_at=self._started_at,
             timings_ms=_timings(exchange, self.started, monotonic()),
-            status=status,
+            status=self._status,
             address=exchange.address,
             reused_connection=exchange.reused,
-            response_headers=headers,
+            response_headers=self._headers,
             response_body=self._body,
             truncated=self._truncated,
             error_text=error_text,
-            retry_after=headers.get("retry-after"),
+            retry_after=self._headers.get("retry-after"),
         )
+
+
+def _request_bytes(target: Target, request: SendRequest) -> bytes:
+    """Write the request down. Raises ValueError for headers that would make another request of it."""
+    lines = [f"{name}: {value}\r\n" for name, value in request.headers.items()]
+    if not _OURS.isdisjoint(map(str.lower, request.headers)):
+        raise ValueError("a header that belongs to the connection was given")
+    head = f"{target.head}{''.join(lines)}content-length: {len(request.body)}\r\n\r\n"
+    if head.count("\n") != len(lines) + 4 or head.count("\r") != len(lines) + 4 or "\0" in head:
+        raise ValueError("a header holds a line break or NUL")
+    return head.encode("ascii") + request.body
+
+
+def _headers_kept(headers: Mapping[str, str]) -> dict[str, str]:
+    """Names in lower case; values of a name given twice are joined (RFC 9110, 5.3); what is too much is left out."""
+    kept: dict[str, str] = {}
+    length = 0
+    for name, value in headers.items():
+        length += len(name) + len(value)
+        if length > ANSWER_HEADERS_KEPT_MAX:
+            break
+        lower = name.lower()
+        # aiohttp keeps bytes that are not UTF-8 as lone surrogates, which no JSON and no database takes.
+        shown = value if value.isascii() else value.encode("utf-8", "replace").decode()
+        kept[lower] = f"{kept[lower]}, {shown}" if lower in kept else shown
+    return kept
 
 
 def _timings(exchange: Exchange, started: float, ended: float) -> Timings:
@@ -323,66 +288,3 @@ def _timings(exchange: Exchange, started: float, ended: float) -> Timings:
 
 def _ms(start: float, end: float) -> float | None:
     return round((end - start) * 1000, 1) if start else None
-
-
-def _headers_kept(answer: aiohttp.ClientResponse) -> dict[str, str]:
-    """Names in lower case; values of a name given twice are joined (RFC 9110, 5.3); what is too much is left out."""
-    kept: dict[str, str] = {}
-    length = 0
-    for name, value in answer.headers.items():
-        length += len(name) + len(value)
-        if length > ANSWER_HEADERS_KEPT_MAX:
-            break
-        lower = name.lower()
-        # aiohttp keeps bytes that are not UTF-8 as lone surrogates, which no JSON and no database takes.
-        shown = value if value.isascii() else value.encode("utf-8", "replace").decode()
-        kept[lower] = f"{kept[lower]}, {shown}" if lower in kept else shown
-    return kept
-
-
-def _classify(error: Exception, exchange: Exchange) -> tuple[Outcome, str]:
-    """Name what went wrong, and say it in a technical sentence that holds no part of the request."""
-    if exchange.refusal is not None:
-        return "address_not_allowed", exchange.refusal
-    if exchange.protocol is None:
-        return _classify_no_connection(error, exchange)
-    if isinstance(error, ssl.SSLError) or isinstance(error.__cause__, ssl.SSLError):
-        return "tls", _tls_text(error if isinstance(error, ssl.SSLError) else error.__cause__)
-    if not exchange.protocol.first_byte_at:
-        return "reset", "the connection ended before any answer"
-    if isinstance(error, aiohttp.ClientResponseError):
-        return "bad_answer", f"the answer is not HTTP: {error.message}"
-    if exchange.protocol.fault is not None:
-        return "bad_answer", exchange.protocol.fault
-    return "bad_answer", "the connection ended in the middle of the answer"
-
-
-def _classify_no_connection(error: Exception, exchange: Exchange) -> tuple[Outcome, str]:
-    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        cause = error.certificate_error
-    if isinstance(cause, socket.gaierror | UnicodeError):
-        return "dns", f"no address for the name: {cause.strerror if isinstance(cause, OSError) else cause}"
-    if isinstance(cause, ssl.SSLError | ssl.CertificateError):
-        return "tls", _tls_text(cause)
-    if exchange.connected_at and exchange.is_tls:
-        return "tls", "the connection ended while agreeing on TLS"
-    if isinstance(cause, OSError) and cause.errno in _OUR_TROUBLE:
-        return "cancelled", f"this machine could not open a connection: {cause.strerror}"
-    if isinstance(cause, OSError) and cause.errno == errno.ETIMEDOUT:
-        return "timeout", "no connection: timed out"
-    if isinstance(cause, OSError):
-        return "refused", f"no connection: {os.strerror(cause.errno) if cause.errno else cause}"
-    return "refused", f"the request could not be made: {error}"
-
-
-def _tls_text(error: BaseException | None) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"the certificate is not accepted: {error.verify_message}"
-    reason = error.reason if isinstance(error, ssl.SSLError) and error.reason else str(error)
-    return f"no agreement on TLS: {reason.replace('_', ' ').lower()}"
-
-
-def _shown(text: str) -> str:
-    """Give `text` on one line without control characters or lone surrogates: parts of it are the receiver's."""
-    return "".join([char if char.isprintable() else " " for char in text])

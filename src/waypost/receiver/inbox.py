@@ -23,6 +23,17 @@ Value = TypeVar("Value")
 _TABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,50}")
 _RACES_MAX = 5  # two first events of one key at once: one of them begins again
 
+# `{table}` is a name that was checked; every value is a parameter.
+_HAS_TABLES = "SELECT 1 FROM {table}_keys WHERE 1 = 0"  # made last, so it stands for the others
+_MARK = "INSERT INTO {table} (event_id, account_id, position, handled_at) VALUES (?, ?, ?, ?)"
+_HAS_MARK = "SELECT 1 FROM {table} WHERE event_id = ?"
+_POSITIONS = "SELECT position FROM {table} WHERE account_id = ? AND position > ?"
+_FORGET = "DELETE FROM {table} WHERE handled_at < ?"
+# An update that changes nothing locks the row until the end of the transaction, in every database.
+_LOCK_KEY = "UPDATE {table}_keys SET sequence = sequence WHERE account_id = ? AND event_key = ?"
+_READ_KEY = "SELECT sequence FROM {table}_keys WHERE account_id = ? AND event_key = ?"
+_MAKE_KEY = "INSERT INTO {table}_keys (account_id, event_key, sequence) VALUES (?, ?, 0)"
+_MOVE_KEY = "UPDATE {table}_keys SET sequence = ? WHERE account_id = ? AND event_key = ?"
 _TABLES = (
     """
     CREATE TABLE IF NOT EXISTS {table} (
@@ -146,9 +157,8 @@ class Inbox:
 
     def not_handled(self, event_ids: Iterable[str]) -> list[str]:
         """Give those of `event_ids` that did not take effect here, to compare with what the endpoint is owed."""
-        query = f"SELECT 1 FROM {self._table} WHERE event_id = ?"  # noqa: S608 - the name was checked
-        return self._reading(
-            lambda: [one for one in event_ids if self._database.execute(query, (one,)).fetchone() is None]
+        return self._in_transaction(
+            lambda: [one for one in event_ids if self._execute(_HAS_MARK, one).fetchone() is None], writes=False
         )
 
     def gaps(self, account_id: str = "default", *, after: int | None = None, until: int | None = None) -> Gaps:
@@ -156,8 +166,7 @@ class Inbox:
 
         For an endpoint that wants every event; see `gap_check`.
         """
-        query = f"SELECT position FROM {self._table} WHERE account_id = ? AND position > ?"  # noqa: S608
-        rows = self._reading(lambda: self._database.execute(query, (account_id, after or 0)).fetchall())
+        rows = self._in_transaction(lambda: self._execute(_POSITIONS, account_id, after or 0).fetchall(), writes=False)
         return gap_check((int(row[0]) for row in rows), after=after, until=until)
 
     def forget(self, before: datetime) -> int:
@@ -165,63 +174,41 @@ class Inbox:
 
         Keep them longer than the sender may still send an event again: its retention, 30 days by default.
         """
-        statement = f"DELETE FROM {self._table} WHERE handled_at < ?"  # noqa: S608
-        return self._in_transaction(lambda: int(self._database.execute(statement, (int(before.timestamp()),)).rowcount))
+        return self._in_transaction(lambda: int(self._execute(_FORGET, int(before.timestamp())).rowcount))
 
     def _handle(self, event: Event, effect: Callable[[Arrival], Value]) -> Handled[Value]:
-        self._mark(event)
+        # The mark first: of two arrivals at once, the second waits here for the first to end.
+        self._insert(_AlreadyMarked, _MARK, event.id, event.account_id, event.position, int(self._now()))
         arrival = Arrival(event, self._connection, self._lock_key(event))
         value = effect(arrival)
         self._database.check_still_open()
         if event.sequence > arrival.last_sequence:
-            self._database.execute(
-                f"UPDATE {self._table}_keys SET sequence = ? WHERE account_id = ? AND event_key = ?",  # noqa: S608
-                (event.sequence, event.account_id, event.key),
-            )
+            self._execute(_MOVE_KEY, event.sequence, event.account_id, event.key)
         return Handled(value, arrival.is_late)
-
-    def _mark(self, event: Event) -> None:
-        """Write the mark first: of two arrivals at once, the second waits here for the first to end."""
-        try:
-            self._database.execute(
-                f"INSERT INTO {self._table} (event_id, account_id, position, handled_at) VALUES (?, ?, ?, ?)",  # noqa: S608
-                (event.id, event.account_id, event.position, int(self._now())),
-            )
-        except Exception as error:
-            if is_integrity_error(error):
-                raise _AlreadyMarked from error
-            raise
 
     def _lock_key(self, event: Event) -> int:
         """Let the events of one key take effect one after the other, and give the last sequence."""
         key = (event.account_id, event.key)
-        where = f"{self._table}_keys WHERE account_id = ? AND event_key = ?"
-        # An update that changes nothing locks the row until the end of the transaction, in every database.
-        locked = self._database.execute(
-            f"UPDATE {self._table}_keys SET sequence = sequence WHERE account_id = ? AND event_key = ?",  # noqa: S608
-            key,
-        )
-        if locked.rowcount == 0:
-            self._make_key(key)
+        if self._execute(_LOCK_KEY, *key).rowcount == 0:
+            self._insert(_KeyMadeMeanwhile, _MAKE_KEY, *key)
             return 0
-        return int(self._database.execute(f"SELECT sequence FROM {where}", key).fetchone()[0])  # noqa: S608
+        return int(self._execute(_READ_KEY, *key).fetchone()[0])
 
-    def _make_key(self, key: tuple[str, str]) -> None:
+    def _insert(self, when_there: type[Exception], statement: str, *parameters: object) -> None:
+        """Insert a row that may exist once; raise `when_there` when it exists."""
         try:
-            self._database.execute(
-                f"INSERT INTO {self._table}_keys (account_id, event_key, sequence) VALUES (?, ?, 0)",  # noqa: S608
-                key,
-            )
+            self._execute(statement, *parameters)
         except Exception as error:
             if is_integrity_error(error):
-                raise _KeyMadeMeanwhile from error
+                raise when_there from error
             raise
 
+    def _execute(self, statement: str, *parameters: object) -> Any:
+        return self._database.execute(statement.format(table=self._table), parameters)
+
     def _has_tables(self) -> bool:
-        # Made last, so it stands for the others.
-        probe = f"SELECT 1 FROM {self._table}_keys WHERE 1 = 0"  # noqa: S608
         try:
-            self._reading(lambda: self._database.execute(probe))
+            self._in_transaction(lambda: self._execute(_HAS_TABLES), writes=False)
         except Exception as error:
             if is_missing_table(error):
                 return False
@@ -230,14 +217,11 @@ class Inbox:
 
     def _create_tables(self) -> None:
         try:
-            self._in_transaction(lambda: [self._database.execute(made.format(table=self._table)) for made in _TABLES])
+            self._in_transaction(lambda: [self._execute(made) for made in _TABLES])
         except Exception:
             # PostgreSQL lets one of two that create a table at once fail, IF NOT EXISTS or not.
             if not self._has_tables():
                 raise
-
-    def _reading(self, work: Callable[[], Value]) -> Value:
-        return self._in_transaction(work, writes=False)
 
     def _in_transaction(self, work: Callable[[], Value], *, writes: bool = True) -> Value:
         self._database.begin(writes=writes)
