@@ -1,0 +1,1 @@
+"""The code lists of the carriers, one CSV file a format."""
