@@ -42,6 +42,10 @@ class _Verdict(Enum):
     BY_BODY = "the filter has to see the shipment"
 
 
+# Looked up once: a member reached through its class costs as much as the rest of a match.
+_ALWAYS, _BY_BODY = _Verdict.ALWAYS, _Verdict.BY_BODY
+
+
 class Matcher:
     """Says of one event after another whether an endpoint wants it. Made by `compile`."""
 
@@ -55,23 +59,29 @@ class Matcher:
 
     def __call__(self, event_type: str, body: bytes) -> bool:
         """Say whether the event is wanted. `body` is the whole event as stored; it is opened only for a filter."""
-        verdict = self._verdicts.get(event_type) or self._judge(event_type)
-        if verdict is not _Verdict.BY_BODY:
-            return verdict is _Verdict.ALWAYS
+        try:
+            verdict = self._verdicts[event_type]
+        except KeyError:
+            verdict = self._judge(event_type)
+        if verdict is not _BY_BODY:
+            return verdict is _ALWAYS
         return self._admits(event_type, read_facets(body))
 
     def needs_body(self, event_type: str) -> bool:
         """Say whether the body of such an event has to be seen; when not, any bytes may stand for it."""
-        return (self._verdicts.get(event_type) or self._judge(event_type)) is _Verdict.BY_BODY
+        return (self._verdicts.get(event_type) or self._judge(event_type)) is _BY_BODY
 
     def wants(self, event_type: str, facets: Callable[[], Facets]) -> bool:
         """Say the same for a caller that asks many matchers about one event and reads its facets once.
 
         `facets` is called only when a filter has to see them; let it remember what `read_facets` gave.
         """
-        verdict = self._verdicts.get(event_type) or self._judge(event_type)
-        if verdict is not _Verdict.BY_BODY:
-            return verdict is _Verdict.ALWAYS
+        try:
+            verdict = self._verdicts[event_type]
+        except KeyError:
+            verdict = self._judge(event_type)
+        if verdict is not _BY_BODY:
+            return verdict is _ALWAYS
         return self._admits(event_type, facets())
 
     def _admits(self, event_type: str, facets: Facets) -> bool:
@@ -150,12 +160,11 @@ def _problem(pattern: object, known: frozenset[str], *, suggest: bool) -> str | 
         return None
     if len(pattern) > PATTERN_LENGTH_MAX:
         return f"is longer than {PATTERN_LENGTH_MAX} characters, and no event type is"
-    quoted = msgspec.json.encode(pattern.encode("utf-8", "replace").decode()).decode()
     near = nearest(pattern, known) if suggest else None
     hint = f'; did you mean "{near}"?' if near else ""
     if "*" in pattern and not _FORM.fullmatch(pattern):
-        return f"{quoted} is not a pattern: a star stands alone or at the end, after a dot{hint}"
-    return f"{quoted} matches no event type{hint}"
+        return f"{quoted(pattern)} is not a pattern: a star stands alone or at the end, after a dot{hint}"
+    return f"{quoted(pattern)} matches no event type{hint}"
 
 
 @cache
@@ -187,3 +196,8 @@ def nearest(name: str, known: Collection[str]) -> str | None:
         if guess in known:
             return guess
     return next(iter(get_close_matches(name, sorted(known), n=1, cutoff=0.7)), None)
+
+
+def quoted(name: str) -> str:
+    """Write what a caller gave in quotes, escaped as in JSON and cut to a length that fits a sentence."""
+    return msgspec.json.encode(name[:PATTERN_LENGTH_MAX].encode("utf-8", "replace").decode()).decode()
