@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import Delete, Insert, Select, Update, bindparam, delete, insert, select, update
 
+from waypost.clock import to_micros
 from waypost.errors import CallerError, NotFound, PreconditionFailed
 from waypost.events.envelope import encode_event
 from waypost.events.kinds import event_type
@@ -200,7 +201,9 @@ def _events(
 
 
 def _check_version(shipment: _Shipment, if_match: int | None) -> None:
-    if if_match is None or (if_match == ANY_VERSION and shipment.state is not None) or if_match == shipment.version:
+    if if_match is None:
+        return
+    if shipment.state is not None and if_match in (ANY_VERSION, shipment.version):
         return
     if shipment.state is None:
         raise PreconditionFailed(f'There is no shipment "{shipment.reference}", and If-Match asks for one.')
@@ -288,9 +291,9 @@ def _write(tx: Tx, known: Known, writes: _Writes) -> None:
     """Write the rows of a group, one statement a table."""
     dirty = {id(shipment): shipment for shipment in known.values() if shipment.dirty}.values()
     execute = tx.connection.execute
-    if new := [_shipment_row(shipment, tx.now_us) for shipment in dirty if not shipment.stored]:
+    if new := [_shipment_row(shipment) for shipment in dirty if not shipment.stored]:
         execute(insert_shipments(), new)
-    if changed := [_changed_row(shipment, tx.now_us) for shipment in dirty if shipment.stored]:
+    if changed := [_changed_row(shipment) for shipment in dirty if shipment.stored]:
         execute(update_shipments(), changed)
     if writes.keys_gone:
         execute(delete_shipment_keys(), writes.keys_gone)
@@ -308,16 +311,21 @@ def _once_each(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return list({tuple(row.values()): row for row in rows}.values())
 
 
-def _shipment_row(shipment: _Shipment, now_us: int) -> dict[str, Any]:
+def _shipment_row(shipment: _Shipment) -> dict[str, Any]:
+    assert shipment.state is not None, shipment
     identity = {"account_id": shipment.account_id, "shipment_id": shipment.shipment_id}
-    return identity | {"reference": shipment.reference, "created_at": now_us} | _contents(shipment, now_us)
+    return (
+        identity
+        | {"reference": shipment.reference, "created_at": to_micros(shipment.state.created_at)}
+        | _contents(shipment)
+    )
 
 
-def _changed_row(shipment: _Shipment, now_us: int) -> dict[str, Any]:
-    return {"of_account": shipment.account_id, "of_shipment": shipment.shipment_id} | _contents(shipment, now_us)
+def _changed_row(shipment: _Shipment) -> dict[str, Any]:
+    return {"of_account": shipment.account_id, "of_shipment": shipment.shipment_id} | _contents(shipment)
 
 
-def _contents(shipment: _Shipment, now_us: int) -> dict[str, Any]:
+def _contents(shipment: _Shipment) -> dict[str, Any]:
     state = shipment.state
     assert state is not None, shipment
     carrier = state.document.carrier or state.carrier.carrier
@@ -328,7 +336,7 @@ def _contents(shipment: _Shipment, now_us: int) -> dict[str, Any]:
         "status": state.standing.status,
         "condition": state.standing.condition,
         "carrier": (carrier.id or carrier.name) if carrier else None,
-        "updated_at": now_us,
+        "updated_at": to_micros(state.updated_at),
         "state": encode_state(state),
     }
 

@@ -13,7 +13,7 @@ from waypost.ids import AccountId, ShipmentId
 from waypost.log.idempotency import forget_answers_of_shipment
 from waypost.log.tables import attempts, events, intake_messages, intake_shipments
 from waypost.log.transaction import Tx
-from waypost.shipments.erase import erase_event
+from waypost.shipments.erase import blank_event
 
 
 def erase_history(tx: Tx, account_id: AccountId, shipment_id: ShipmentId) -> None:
@@ -27,7 +27,7 @@ def erase_history(tx: Tx, account_id: AccountId, shipment_id: ShipmentId) -> Non
 def _erase_events(tx: Tx, account_id: AccountId, shipment_id: ShipmentId) -> list[int]:
     rows = tx.connection.execute(events_of_shipment(account_id, shipment_id)).all()
     blank = [
-        {"of_account": account_id, "of_position": row.position, "body": erase_event(bytes(row.body))} for row in rows
+        {"of_account": account_id, "of_position": row.position, "body": blank_event(bytes(row.body))} for row in rows
     ]
     if blank:
         mine = events.c.account_id == bindparam("of_account"), events.c.position == bindparam("of_position")

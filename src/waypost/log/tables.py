@@ -19,7 +19,6 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    false,
     text,
 )
 from sqlalchemy.dialects import postgresql
@@ -60,7 +59,7 @@ tokens = Table(
     Column("token_hash", LargeBinary, nullable=False, comment="SHA-256; the token itself is shown once and not kept"),
     Column("name", TEXT, nullable=False),
     Column("scopes", TEXT, nullable=False, comment="words with blanks between"),
-    Column("operator", Boolean, nullable=False, server_default=false()),
+    Column("operator", Boolean, nullable=False),
     Column("created_at", INSTANT, nullable=False),
     Column("revoked_at", INSTANT),
     PrimaryKeyConstraint("account_id", "token_id", name="tokens_pk"),

@@ -36,7 +36,7 @@ class Vault:
         """Give the plaintext, or raise WrongKey when key, place or bytes are not the ones it was sealed with."""
         head, nonce, ciphertext = sealed[:1], sealed[1 : 1 + _NONCE_BYTES], sealed[1 + _NONCE_BYTES :]
         try:
-            if head != _VERSION:
+            if head != _VERSION or len(nonce) < _NONCE_BYTES:
                 raise InvalidTag
             return self._cipher.decrypt(nonce, ciphertext, aad)
         except InvalidTag as error:

@@ -17,10 +17,11 @@ from typing import TypeVar
 
 import structlog
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from waypost.clock import Clock, IdSource
-from waypost.errors import CallerError, Unavailable
+from waypost.errors import Unavailable
 from waypost.log.database import Database
 from waypost.log.group import Again, CommitFailed, Committed, GroupResult, Request, run_group
 from waypost.log.vault import Vault
@@ -144,9 +145,7 @@ class Writer:
         for request in requests:
             try:
                 alone = self._attempt([request])
-            except (IntegrityError, CallerError) as error:
-                alone = GroupResult([error], Committed.nothing())
-            except (CommitFailed, SQLAlchemyError) as error:
+            except (CommitFailed, OperationalError, InterfaceError, PoolTimeout) as error:
                 alone = self._failed([request], error)
             except Exception as error:  # noqa: BLE001 - a bug in one request must not fail its neighbours
                 alone = GroupResult([error], Committed.nothing())

@@ -249,7 +249,7 @@ def upgrade() -> None:
         ),
         sa.Column("name", TEXT, nullable=False),
         sa.Column("scopes", TEXT, nullable=False, comment="words with blanks between"),
-        sa.Column("operator", sa.Boolean(), server_default=sa.text("0"), nullable=False),
+        sa.Column("operator", sa.Boolean(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("revoked_at", sa.BigInteger(), nullable=True),
         sa.ForeignKeyConstraint(["account_id"], ["accounts.account_id"], name="tokens_account_fk"),
