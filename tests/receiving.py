@@ -1,7 +1,7 @@
 """A real receiver in another process: it answers 204 to each POST and writes down what arrived, in order.
 
-Run as `python receiving.py PORT FILE [--delay-ms N]`: each arrival is one JSON line in FILE, written before the answer. The tests
-read the file; `SIGKILL` of the service does not touch it.
+Run as `python receiving.py PORT FILE [--delay-ms N]`: each arrival is one JSON line in FILE, written before the answer.
+The tests read the file; `SIGKILL` of the service does not touch it.
 """
 
 import argparse
