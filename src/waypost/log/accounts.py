@@ -92,6 +92,7 @@ def revoke_token(account_id: AccountId, token_id: str) -> Unit[None]:
             raise NotFound(f'There is no token "{token_id}".')
         ended = update(tokens).where(mine, tokens.c.revoked_at.is_(None)).values(revoked_at=tx.now_us)
         tx.connection.execute(ended)
+        tx.tokens_changed = True
 
     return Unit(account_id, work)
 
@@ -103,6 +104,7 @@ def ensure_operator(token: str) -> Unit[None]:
         if tx.connection.execute(account_row(DEFAULT_ACCOUNT)).first() is None:
             _insert_account(tx, DEFAULT_ACCOUNT, "Default", AccountSettings())
         _insert_token(tx, DEFAULT_ACCOUNT, OPERATOR_TOKEN_ID, token, "operator", (), operator=True)
+        tx.tokens_changed = True
 
     return Unit(DEFAULT_ACCOUNT, work)
 
@@ -137,9 +139,9 @@ def _encode_settings(settings: AccountSettings) -> str:
 # -- reading -----------------------------------------------------------------------------------------------------------
 
 
-def authenticate(connection: Connection, token: str) -> Principal | None:
-    """Give who a token stands for, or None for one that is unknown or revoked."""
-    row = connection.execute(live_token(token_hash(token))).first()
+def authenticate(connection: Connection, digest: bytes) -> Principal | None:
+    """Give who the token with this `token_hash` stands for, or None for one that is unknown or revoked."""
+    row = connection.execute(live_token(digest)).first()
     if row is None:
         return None
     return Principal(AccountId(row.account_id), row.token_id, row.name, frozenset(row.scopes.split()), row.operator)

@@ -26,10 +26,14 @@ Work = Unit[Any] | AcceptReport
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """What a group changed, told after its commit: accounts whose log grew, each with its new end, and endpoints."""
+    """What a group changed, told after its commit: accounts whose log grew, each with its new end, and endpoints.
+
+    `tokens` says that a token was revoked or replaced.
+    """
 
     accounts: Mapping[AccountId, int]
     endpoints: frozenset[tuple[AccountId, EndpointId]]
+    tokens: bool = False
 
     @classmethod
     def nothing(cls) -> "Committed":
@@ -37,10 +41,12 @@ class Committed:
         return cls({}, frozenset())
 
     def __bool__(self) -> bool:
-        return bool(self.accounts or self.endpoints)
+        return bool(self.accounts or self.endpoints or self.tokens)
 
     def __or__(self, other: "Committed") -> "Committed":
-        return Committed({**self.accounts, **other.accounts}, self.endpoints | other.endpoints)
+        return Committed(
+            {**self.accounts, **other.accounts}, self.endpoints | other.endpoints, self.tokens or other.tokens
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +115,9 @@ def run_group(
         transaction.commit()
     except SQLAlchemyError as error:
         raise CommitFailed(str(error)) from error
-    return GroupResult(outcomes, Committed(grown, frozenset(tx.changed_endpoints)), tuple(tx.effects))
+    return GroupResult(
+        outcomes, Committed(grown, frozenset(tx.changed_endpoints), tx.tokens_changed), tuple(tx.effects)
+    )
 
 
 class _Group:

@@ -20,7 +20,7 @@ from waypost.ids import AccountId, EndpointId
 from waypost.log import accounts, deliveries, endpoints, events, leases, migration, owed, shipments, sources
 from waypost.log.accept import AcceptReport
 from waypost.log.database import READERS, Database, open_database, reachable
-from waypost.log.group import Request
+from waypost.log.group import Committed, Request
 from waypost.log.records import (
     Accepted,
     Account,
@@ -51,6 +51,8 @@ T = TypeVar("T")
 
 Name = tuple[AccountId, EndpointId]
 
+PRINCIPALS_KEPT_MAX = 10_000
+
 
 class Log:
     """The log of all accounts in one database. `open` it on the event loop, and `close` it there.
@@ -65,6 +67,9 @@ class Log:
         self._writer = Writer(database, clock, ids, vault)
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="waypost-reader")
         self._counts = owed.Counts()
+        # A SQLite file is this process's alone, so it knows of every revocation; elsewhere the database is asked.
+        self._principals: dict[bytes, Principal] | None = {} if database.is_sqlite else None
+        self._writer.on_commit(self._forget_tokens)
 
     @classmethod
     async def open(cls, database_url: str, *, key: bytes, clock: Clock, ids: IdSource, migrate: bool) -> "Log":
@@ -143,7 +148,19 @@ class Log:
 
     async def authenticate(self, token: str) -> Principal | None:
         """Give who a token stands for, or None for one that is unknown or revoked."""
-        return await self._read(lambda connection: accounts.authenticate(connection, token))
+        known = self._principals
+        digest = accounts.token_hash(token)
+        if known is not None and digest in known:
+            return known[digest]
+        principal = await self._read(lambda connection: accounts.authenticate(connection, digest))
+        # What was read before a revocation must not be remembered after it: the memory is another one by then.
+        if principal is not None and known is not None and len(known) < PRINCIPALS_KEPT_MAX:
+            known[digest] = principal
+        return principal
+
+    def _forget_tokens(self, committed: Committed) -> None:
+        if committed.tokens and self._principals is not None:
+            self._principals = {}
 
     async def get_account(self, account_id: AccountId) -> Account:
         """Give an account, or raise NotFound."""

@@ -44,6 +44,7 @@ class Tx:
     now_us: int = 0
     heads: dict[AccountId, AccountHead] = field(default_factory=dict)
     changed_endpoints: set[tuple[AccountId, EndpointId]] = field(default_factory=set)
+    tokens_changed: bool = False
     effects: list[Callable[[], None]] = field(default_factory=list)
 
     def lock(self, account_ids: Iterable[AccountId]) -> None:
