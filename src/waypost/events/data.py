@@ -36,18 +36,19 @@ from waypost.shipments import facts
 from waypost.shipments.model import ActionRequiredBy, Document, Eta, Reason, Shipment, TrackedUnit, TrackingEvent
 
 S = TypeVar("S")
+_Shipment = Annotated[S, Meta(description="The shipment as it is after the report, with its last 20 tracking events.")]
 
 
 class CreatedData(msgspec.Struct, Generic[S], frozen=True, kw_only=True):
     """A new shipment: there is nothing beside it."""
 
-    shipment: S
+    shipment: _Shipment[S]
 
 
 class StatusData(msgspec.Struct, Generic[S], frozen=True, kw_only=True):
     """The status changed."""
 
-    shipment: S
+    shipment: _Shipment[S]
     previous: Annotated[facts.Progress | None, Meta(description="What it was before; null when the shipment is new.")]
     tracking_event: Annotated[TrackingEvent | None, Meta(description="What changed it; null when no single scan did.")]
     first_time: Annotated[bool, Meta(description="False when the shipment had this status before.")]
@@ -56,7 +57,7 @@ class StatusData(msgspec.Struct, Generic[S], frozen=True, kw_only=True):
 class UpdatedData(msgspec.Struct, Generic[S], frozen=True, kw_only=True):
     """Details changed."""
 
-    shipment: S
+    shipment: _Shipment[S]
     changed: Annotated[tuple[facts.ChangeGroup, ...], Meta(description="The groups of details that changed.")]
     changes: Annotated[tuple[facts.Change, ...], Meta(description="Every place that differs, old and new.")]
     actor: Annotated[facts.Actor, Meta(description="Who reported it.")]
@@ -65,7 +66,7 @@ class UpdatedData(msgspec.Struct, Generic[S], frozen=True, kw_only=True):
 class ConditionData(msgspec.Struct, Generic[S], frozen=True, kw_only=True):
     """The condition changed."""
 
-    shipment: S
+    shipment: _Shipment[S]
     reason: Reason | None
     action_required_by: ActionRequiredBy
     previous: facts.Progress
@@ -74,7 +75,7 @@ class ConditionData(msgspec.Struct, Generic[S], frozen=True, kw_only=True):
 class EtaData(msgspec.Struct, Generic[S], frozen=True, kw_only=True):
     """The ETA moved."""
 
-    shipment: S
+    shipment: _Shipment[S]
     previous: Annotated[Eta | None, Meta(description="The ETA announced before; null when there was none.")]
     eta: Annotated[Eta | None, Meta(description="The ETA that stands now; null when there is none any more.")]
     delta_minutes: Annotated[int | None, Meta(description="Positive when the goods come later.")]
@@ -83,14 +84,14 @@ class EtaData(msgspec.Struct, Generic[S], frozen=True, kw_only=True):
 class DocumentData(msgspec.Struct, Generic[S], frozen=True, kw_only=True):
     """A document is there."""
 
-    shipment: S
+    shipment: _Shipment[S]
     document: Document
 
 
 class RecordedData(msgspec.Struct, Generic[S], frozen=True, kw_only=True):
     """A scan was recorded."""
 
-    shipment: S
+    shipment: _Shipment[S]
     tracking_event: TrackingEvent
     late: Annotated[bool, Meta(description="True when a newer scan was known already.")]
 
@@ -98,7 +99,7 @@ class RecordedData(msgspec.Struct, Generic[S], frozen=True, kw_only=True):
 class CorrectedData(msgspec.Struct, Generic[S], frozen=True, kw_only=True):
     """A scan was corrected."""
 
-    shipment: S
+    shipment: _Shipment[S]
     old: TrackingEvent
     new: TrackingEvent
 
@@ -106,7 +107,7 @@ class CorrectedData(msgspec.Struct, Generic[S], frozen=True, kw_only=True):
 class RetractedData(msgspec.Struct, Generic[S], frozen=True, kw_only=True):
     """A scan was taken back."""
 
-    shipment: S
+    shipment: _Shipment[S]
     old: TrackingEvent
     new: Annotated[None, Meta(description="Always null: nothing takes its place.")] = None
 
@@ -114,14 +115,14 @@ class RetractedData(msgspec.Struct, Generic[S], frozen=True, kw_only=True):
 class StaleData(msgspec.Struct, Generic[S], frozen=True, kw_only=True):
     """Nothing was heard for a long time."""
 
-    shipment: S
+    shipment: _Shipment[S]
     last_event: Annotated[TrackingEvent | None, Meta(description="The last scan; null when there never was one.")]
 
 
 class UnitStatusData(msgspec.Struct, Generic[S], frozen=True, kw_only=True):
     """One of several units moved."""
 
-    shipment: S
+    shipment: _Shipment[S]
     handling_unit: Annotated[TrackedUnit, Meta(description="The unit, with its new status.")]
 
 

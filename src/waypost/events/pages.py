@@ -51,6 +51,11 @@ _GROUP_NOTES: Mapping[str, str] = {
     "with `test` true.",
 }
 
+_OF_EACH_TYPE: Mapping[str, Json] = {
+    "type": {"type": "string", "description": "What happened: one of the types above."},
+    "data": {"type": "object", "description": "The shipment and what the type adds to it, as below."},
+}
+
 
 def catalogue_page(groups: Mapping[str, Sequence[EventType]]) -> str:
     """Give the whole page. `groups` holds the types under their headings, in the order of the page."""
@@ -63,7 +68,8 @@ def _parts(groups: Mapping[str, Sequence[EventType]], kinds: Sequence[EventType]
     yield "## All types"
     yield _table(("type", "in words", "what happened"), [(f"`{k.type}`", k.title, k.description) for k in kinds])
     yield "## Around every event"
-    yield _fields(next(kind.schema for kind in kinds if is_about_shipment(kind.type))["properties"])
+    around = next(kind.schema for kind in kinds if is_about_shipment(kind.type))["properties"]
+    yield _fields(around | _OF_EACH_TYPE)
     for group, members in groups.items():
         yield f"## {group}"
         yield from _group(group, members)

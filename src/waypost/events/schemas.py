@@ -42,7 +42,8 @@ def event_schema(event_type: str) -> Json:
         "description": WORDING[event_type].description,
         "$defs": dict(sorted(parts.items())),
     }
-    schema["properties"] |= {"type": {"const": event_type}, "api_version": {"const": API_VERSION}}
+    schema["properties"]["type"] = {"const": event_type}
+    schema["properties"]["api_version"]["const"] = API_VERSION
     schema = _published(schema)
     schema["$defs"] |= {name: _sparse(part) for name, part in schema["$defs"].items() if name in _SPARSE}
     return schema
