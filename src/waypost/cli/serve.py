@@ -1,0 +1,34 @@
+"""`waypost serve`: the API and delivery in one service."""
+
+import uvloop
+
+from waypost.cli.flags import ServiceFlags, database_errors
+from waypost.cli.output import remark, say
+from waypost.secret_files import OPERATOR_TOKEN_FILE, open_secrets
+from waypost.service import run_service
+
+
+def serve(*, flags: ServiceFlags | None = None) -> None:
+    """Run the API and delivery in one service, until Ctrl-C or SIGTERM.
+
+    ```
+    waypost serve
+    waypost serve --port 9000 --data-dir /srv/waypost --egress-allow 10.1.0.0/16
+    ```
+
+    Settings come from a flag, else the environment (`WAYPOST_PORT`), else `waypost.toml`, else the default;
+    `waypost doctor` shows each and where it came from. On SQLite the database is made and brought to this version;
+    on PostgreSQL `waypost migrate` does that.
+    """
+    settings = (flags or ServiceFlags()).settings()
+    secrets = open_secrets(settings)
+    if secrets.token_made:
+        say(f"Operator token, shown this once: {secrets.operator_token}")
+        remark(f"It is also in {settings.data_dir / OPERATOR_TOKEN_FILE}.")
+
+    def announce() -> None:
+        remark(f"Waypost answers at {settings.local_url}. Ctrl-C stops it.")
+
+    with database_errors():
+        uvloop.run(run_service(settings, ready=announce))
+    remark("Waypost has stopped.")
