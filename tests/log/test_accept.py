@@ -101,3 +101,17 @@ async def test_listeners_hear_where_the_log_ends_before_the_answer_comes(log: Lo
 async def test_an_account_id_is_checked_where_it_is_made(log: Log) -> None:
     with pytest.raises(InvalidDocument):
         await log.do(units.create_account("Fossvik!", "Fossvik"))
+
+
+async def test_a_shipment_found_by_its_id_and_its_reference_in_one_group_is_one(log: Log) -> None:
+    shipment_id = (await put(log, weight=1)).shipment_id
+    outcomes = await log.do_all([Request(a_report(weight=2)), Request(a_report(shipment_id, weight=3))])
+    assert [outcome.version for outcome in outcomes if isinstance(outcome, Accepted)] == [2, 3]
+
+
+async def test_a_key_that_comes_and_goes_within_a_group_leaves_no_trace(log: Log) -> None:
+    named = {"references": [{"type": "invoice", "value": "INV-7"}]}
+    await log.do_all([Request(a_report(weight=1, **fields)) for fields in ({}, named, {}, named, {})])
+    assert (await log.list_shipments(DEFAULT, q="inv-7")).items == []
+    await log.do_all([Request(a_report(weight=1, **fields)) for fields in (named, {}, named)])
+    assert len((await log.list_shipments(DEFAULT, q="inv-7")).items) == 1

@@ -8,6 +8,7 @@ A report that is refused, or that a bug makes fail, takes no numbers: they are g
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import Delete, Insert, Select, Update, bindparam, delete, insert, select, update
@@ -18,6 +19,7 @@ from waypost.events.envelope import encode_event
 from waypost.events.kinds import event_type
 from waypost.ids import AccountId, EventId, ShipmentId
 from waypost.log import erasure, numbers
+from waypost.log.database import execute_many
 from waypost.log.records import Accepted, EventRef
 from waypost.log.tables import events, intake_shipments, shipment_keys, shipments
 from waypost.log.transaction import AccountHead, Tx
@@ -36,6 +38,7 @@ ANY_VERSION = 0
 
 Known = dict[tuple[AccountId, str], "_Shipment"]
 Key = tuple[str, str, str]
+ChangedKeys = tuple[frozenset[Key], frozenset[Key]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,10 @@ class AcceptReport:
 
 @dataclass(slots=True)
 class _Shipment:
-    """A shipment while its group is being done: `state` None is one that does not exist yet."""
+    """A shipment while its group is being done: `state` None is one that does not exist yet.
+
+    `loaded` is the state as the tables have it, and `keys` what has changed since of the keys that find it.
+    """
 
     account_id: AccountId
     shipment_id: ShipmentId
@@ -65,10 +71,10 @@ class _Shipment:
     state: ShipmentState | None
     version: int = 0
     sequence: int = 0
-    stored: bool = False
     dirty: bool = False
+    loaded: ShipmentState | None = None
+    keys: ChangedKeys = (frozenset(), frozenset())
     json: bytes = b""  # with the last tracking events, as events carry it; empty until it changes
-    keys: frozenset[Key] = frozenset()
 
 
 @dataclass(slots=True)
@@ -76,8 +82,6 @@ class _Writes:
     """The rows of one group, by table."""
 
     events: list[dict[str, Any]] = field(default_factory=list)
-    keys_gone: list[dict[str, Any]] = field(default_factory=list)
-    keys_new: list[dict[str, Any]] = field(default_factory=list)
     links: list[dict[str, Any]] = field(default_factory=list)
     erased: list[_Shipment] = field(default_factory=list)
 
@@ -152,12 +156,10 @@ def _accept(tx: Tx, known: Known, writes: _Writes, report: AcceptReport) -> Acce
 
 def _change(tx: Tx, head: AccountHead, shipment: _Shipment, writes: _Writes, outcome: Outcome) -> tuple[EventRef, ...]:
     json = shipment_json(outcome.state, TRACKING_EVENTS_IN_EVENTS)
-    keys = frozenset(_key(key.value, key.kind, key.carrier) for key in search_keys(outcome.state))
+    keys = _changed_keys(shipment.loaded, outcome.state)
     rows, refs = _events(tx, head, shipment, outcome, json)
     # From here on nothing fails.
     writes.events += rows
-    writes.keys_gone += [_key_row(shipment, key, "old_") for key in shipment.keys - keys]
-    writes.keys_new += [_key_row(shipment, key) for key in keys - shipment.keys]
     head.position += len(rows)
     shipment.sequence += len(rows)
     shipment.state, shipment.version, shipment.dirty = outcome.state, outcome.state.version, True
@@ -256,9 +258,8 @@ def _load(tx: Tx, reports: Sequence[AcceptReport]) -> Known:
         references = [name for name in names if not name.startswith("shp_")]
         for row in _rows(tx, account_id, ids, references):
             state = decode_state(row.state)
-            keys = frozenset(_key(key.value, key.kind, key.carrier) for key in search_keys(state))
             shipment = _Shipment(
-                account_id, row.shipment_id, row.reference, state, row.version, row.sequence, stored=True, keys=keys
+                account_id, row.shipment_id, row.reference, state, row.version, row.sequence, loaded=state
             )
             known[account_id, row.reference] = known[account_id, row.shipment_id] = shipment
     return known
@@ -274,8 +275,26 @@ def _rows(tx: Tx, account_id: AccountId, ids: list[str], references: list[str]) 
     return rows
 
 
-def _key(value: str, kind: str, carrier: str | None) -> Key:
-    return value[:KEY_LENGTH_MAX], kind, carrier or ""
+def _changed_keys(before: ShipmentState | None, after: ShipmentState) -> ChangedKeys:
+    """What a shipment is no longer found by, and what it is found by from now on.
+
+    Most reports leave all of it alone, and comparing the parts is much quicker than listing the keys.
+    """
+    if before is not None and _searched_parts(before) == _searched_parts(after):
+        return frozenset(), frozenset()
+    old, new = _keys(before), _keys(after)
+    return old - new, new - old
+
+
+_searched_parts = attrgetter(
+    "document.references", "document.tracking", "document.carrier", "document.handling_units", "carrier"
+)
+
+
+def _keys(state: ShipmentState | None) -> frozenset[Key]:
+    if state is None:
+        return frozenset()
+    return frozenset([(key.value[:KEY_LENGTH_MAX], key.kind, key.carrier or "") for key in search_keys(state)])
 
 
 def _key_row(shipment: _Shipment, key: Key, prefix: str = "") -> dict[str, Any]:
@@ -290,19 +309,16 @@ def _key_row(shipment: _Shipment, key: Key, prefix: str = "") -> dict[str, Any]:
 def _write(tx: Tx, known: Known, writes: _Writes) -> None:
     """Write the rows of a group, one statement a table."""
     dirty = {id(shipment): shipment for shipment in known.values() if shipment.dirty}.values()
-    execute = tx.connection.execute
-    if new := [_shipment_row(shipment) for shipment in dirty if not shipment.stored]:
-        execute(insert_shipments(), new)
-    if changed := [_changed_row(shipment) for shipment in dirty if shipment.stored]:
-        execute(update_shipments(), changed)
-    if writes.keys_gone:
-        execute(delete_shipment_keys(), writes.keys_gone)
-    if writes.keys_new:
-        execute(insert_shipment_keys(), writes.keys_new)
-    if writes.events:
-        execute(insert_events(), writes.events)
-    if writes.links:
-        execute(insert(intake_shipments), _once_each(writes.links))
+    rows_by_statement = (
+        (insert_shipments(), [_shipment_row(shipment) for shipment in dirty if shipment.loaded is None]),
+        (update_shipments(), [_changed_row(shipment) for shipment in dirty if shipment.loaded is not None]),
+        (delete_shipment_keys(), [_key_row(shipment, key, "old_") for shipment in dirty for key in shipment.keys[0]]),
+        (insert_shipment_keys(), [_key_row(shipment, key) for shipment in dirty for key in shipment.keys[1]]),
+        (insert_events(), writes.events),
+        (link_messages(), _once_each(writes.links)),
+    )
+    for statement, rows in rows_by_statement:
+        execute_many(tx.connection, statement, rows)
     for shipment in writes.erased:
         erasure.erase_history(tx, shipment.account_id, shipment.shipment_id)
 
@@ -377,6 +393,12 @@ def update_shipments() -> Update:
 def insert_events() -> Insert:
     """Events at the end of the log, a row each. Every index but the one by key grows at its end."""
     return insert(events)
+
+
+@cache
+def link_messages() -> Insert:
+    """Which shipments were read from which message, a row each."""
+    return insert(intake_shipments)
 
 
 @cache

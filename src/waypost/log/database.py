@@ -8,12 +8,13 @@ and an older one is refused.
 
 import fcntl
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
 import pysqlite3.dbapi2 as sqlite3
-from sqlalchemy import Connection, Engine, bindparam, create_engine, event, func, text
+from sqlalchemy import Connection, Engine, Executable, bindparam, create_engine, event, func, text
 from sqlalchemy import Table as AnyTable
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
@@ -92,6 +93,28 @@ def insert_into(connection: Connection, table: AnyTable) -> "sqlite.Insert | pos
     return sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
 
 
+def execute_many(connection: Connection, statement: Executable, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Execute an INSERT, UPDATE or DELETE for each of `rows`, which all have the same keys; none of them: nothing.
+
+    SQLAlchemy leads every value of every row through its own machinery, which costs more than SQLite needs to store
+    it. Here the statement is compiled once, and the rows go to the driver as they are: texts, integers and bytes.
+    """
+    if rows:
+        connection.exec_driver_sql(_compiled(connection, statement, tuple(rows[0])), rows)
+
+
+def _compiled(connection: Connection, statement: Any, columns: tuple[str, ...]) -> str:
+    key = (connection.dialect.name, statement, columns)
+    sql = _compiled_statements.get(key)
+    if sql is None:
+        sql = str(statement.compile(dialect=connection.dialect, column_keys=list(columns)))
+        _compiled_statements[key] = sql
+    return sql
+
+
+_compiled_statements: dict[tuple[str, Any, tuple[str, ...]], str] = {}
+
+
 def database_now(connection: Connection, now_us: int) -> ColumnElement[int]:
     """The clock that leases are judged by, in Unix microseconds: PostgreSQL's own, else this machine's `now_us`.
 
@@ -115,8 +138,9 @@ def _open_sqlite(url: URL, readers: int) -> Database:
     path = Path(url.database)
     lock = _lock_file(path)
     url = url.set(drivername="sqlite+pysqlite")
-    writer = create_engine(url, module=sqlite3, poolclass=QueuePool, pool_size=1, max_overflow=0)
-    reading = create_engine(url, module=sqlite3, poolclass=QueuePool, pool_size=readers, max_overflow=0)
+    options = {"module": sqlite3, "paramstyle": "named"}
+    writer = create_engine(url, **options, poolclass=QueuePool, pool_size=1, max_overflow=0)
+    reading = create_engine(url, **options, poolclass=QueuePool, pool_size=readers, max_overflow=0)
     event.listen(writer, "connect", _prepare_sqlite_writer)
     event.listen(writer, "begin", _begin_immediate)
     event.listen(reading, "connect", _prepare_sqlite_reader)
