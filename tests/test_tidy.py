@@ -73,6 +73,7 @@ HARMLESS = {"urllib.request.pathname2url"}  # turns a path into a URL, and fetch
 MAY_SPEAK_HTTP = {
     "delivery/sender.py": "sends the webhooks",
     "delivery/connector.py": "the sender's connector, which vets each address",
+    "delivery/failures.py": "tells what went wrong from what the connector raises",
     "client.py": "the command line and the demo are clients of the API",
 }
 

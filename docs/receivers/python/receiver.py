@@ -20,7 +20,7 @@ inbox = Inbox(database)
 
 
 def update_order(arrival):
-    """The effect: an order's status becomes its shipment's. It runs in the transaction that marks the event as handled."""
+    """The effect: an order gets its shipment's status. It runs in the transaction that marks the event as handled."""
     if arrival.is_late:  # a newer event of this shipment came before; its state is the newer one
         return
     event = arrival.event
