@@ -3,7 +3,6 @@ from datetime import timedelta
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from waypost.shipments.report import Report, apply
 
 from events.reports import DAY_ONE, reports
 from events.schemas import problems
@@ -14,6 +13,8 @@ from waypost.events.filters import Filter
 from waypost.events.kinds import EVENT_TYPES
 from waypost.events.patterns import Wants
 from waypost.ids import AccountId, EventId, ShipmentId
+from waypost.shipments.erase import blank_event
+from waypost.shipments.report import Report, apply
 from waypost.shipments.state import shipment_json
 
 SHIPMENT_ID = ShipmentId("shp_1")
@@ -63,3 +64,10 @@ def test_a_filter_sees_what_a_reader_of_the_whole_event_sees(said, country):
         places = [*shipment["stops"], *filter(None, (shipment["parties"] or {}).values())]
         found = {(place["address"] or {}).get("country") for place in places}
         assert wants("shipment.created", body) is (country in found)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(reports, min_size=1, max_size=6))
+def test_an_erased_event_is_still_valid_by_the_published_schema(said):
+    for body in events_of(said):
+        assert problems(json.loads(blank_event(body))) == []
