@@ -20,7 +20,7 @@ S = TypeVar("S", bound=msgspec.Struct)
 
 # Told by events of their own, or by none: status, ETA, scans, versions and times.
 UNTOLD = frozenset({"revision", "status", "status_at", "eta"})
-DETAILS = tuple(field for field in plan_of(ShipmentDocument).fields if field.name not in UNTOLD)
+DETAILS = tuple(field for field in plan_of(ShipmentDocument).sorted_fields if field.name not in UNTOLD)
 
 
 def reconcile(before: S, after: S) -> S:
@@ -38,12 +38,13 @@ def reconcile(before: S, after: S) -> S:
 
 
 def diff(before: Shipment, after: Shipment) -> list[Change]:
-    """List what changed between two versions of one shipment, ordered by path; none means that nothing did.
+    """List what changed between two versions of one shipment; none means that nothing did.
 
     Left out is what other events tell, or none: status, condition, ETA, added papers, tracking events, the units'
     status, version, revision and times. Paths are JSON Pointers with ids in place of list positions
     (`/handling_units/hu_2/gross_weight_kg`); numbers compare by value, sets and lists of items without their order.
-    `tags` and `services` end with the value; `old` and `new` of an item that came or went are the whole item.
+    `tags` and `services` end with the value; `old` and `new` of an item that came or went are the whole item. Changes
+    come in the order of their paths, but items and set values that were added stand last in their list, in its order.
 
     Source: RFC 6901 for the pointers.
     """
@@ -53,8 +54,7 @@ def diff(before: Shipment, after: Shipment) -> list[Change]:
         if old is not new and old != new:
             changes += _value_changes(f"/{field.name}", old, new, field)
     added = {f"/documents/{escape(document.id)}" for document in after.documents}
-    told = [change for change in changes if change.op != "added" or change.path not in added]
-    return sorted(told, key=lambda change: change.path)
+    return [change for change in changes if change.op != "added" or change.path not in added]
 
 
 def apply_changes(document: Mapping[str, Any], changes: Sequence[Change]) -> dict[str, Any]:
@@ -111,7 +111,7 @@ def _value_changes(path: str, old: Any, new: Any, field: FieldPlan) -> Iterator[
 
 
 def _part_changes(path: str, old: msgspec.Struct, new: msgspec.Struct) -> Iterator[Change]:
-    for field in plan_of(type(new)).fields:
+    for field in plan_of(type(new)).sorted_fields:
         one, other = getattr(old, field.attribute), getattr(new, field.attribute)
         if one is not other and one != other and not (field.name == "status" and path.startswith("/handling_units/")):
             yield from _value_changes(f"{path}/{field.name}", one, other, field)
@@ -119,7 +119,7 @@ def _part_changes(path: str, old: msgspec.Struct, new: msgspec.Struct) -> Iterat
 
 def _item_changes(path: str, old: Sequence[Any], new: Sequence[Any]) -> Iterator[Change]:
     olds, news = {item.id: item for item in old}, {item.id: item for item in new}
-    for item_id, item in olds.items():
+    for item_id, item in sorted(olds.items()):
         place = f"{path}/{escape(item_id)}"
         if item_id not in news:
             yield Change(place, "removed", item, None)
@@ -131,7 +131,7 @@ def _item_changes(path: str, old: Sequence[Any], new: Sequence[Any]) -> Iterator
 
 
 def _set_changes(path: str, old: Sequence[str], new: Sequence[str]) -> Iterator[Change]:
-    for text in old:
+    for text in sorted(old):
         if text not in new:
             yield Change(f"{path}/{escape(text)}", "removed", text, None)
     for text in new:

@@ -43,6 +43,7 @@ class PartPlan:
     type: type[msgspec.Struct]
     fields: tuple[FieldPlan, ...]
     by_name: dict[str, FieldPlan]
+    sorted_fields: tuple[FieldPlan, ...]
     empty: msgspec.Struct | None
 
 
@@ -50,7 +51,13 @@ class PartPlan:
 def plan_of(part: type[msgspec.Struct]) -> PartPlan:
     """Give the plan of a part's type."""
     fields = tuple(_fields(part))
-    return PartPlan(type=part, fields=fields, by_name={field.name: field for field in fields}, empty=_empty(part))
+    return PartPlan(
+        type=part,
+        fields=fields,
+        by_name={field.name: field for field in fields},
+        sorted_fields=tuple(sorted(fields, key=lambda field: field.name)),
+        empty=_empty(part),
+    )
 
 
 def _empty(part: type[msgspec.Struct]) -> msgspec.Struct | None:

@@ -22,6 +22,7 @@ TRACKING_EVENTS_MAX = 1000  # in one report; each may move the status, and all a
 
 P = TypeVar("P", bound=Part)
 
+DATE_ONLY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
@@ -171,8 +172,11 @@ def _read_tracking_events_slowly(body: bytes) -> list[TrackingEventInput]:
         places = [(item, f"/{place}") for place, item in enumerate(value)]
     else:
         places = [(value, "")]
-    events = [msgspec.convert(item, TrackingEventInput) for item in check_parts(places, TrackingEventInput)]
-    for event in events:
+    cleaned = check_parts(places, TrackingEventInput)
+    events = [msgspec.convert(item, TrackingEventInput) for item in cleaned]
+    for event, (given, _) in zip(events, places, strict=True):
+        if event.time_precision is None and DATE_ONLY.match(given.get("occurred_local") or ""):
+            force_setattr(event, "time_precision", "date")
         sound = _settle_event(event)
         assert sound, event
     return events

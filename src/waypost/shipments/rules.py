@@ -12,6 +12,8 @@ from waypost.shipments.forms import country_problem, unlocode_problem
 from waypost.shipments.identifiers import container_problem, is_container_kind, looks_like_container_number
 from waypost.shipments.model import Eta, HandlingUnit, TrackingEventInput
 
+YEARS = range(1900, 3000)  # of a scan: another zone must not push it over an end of the calendar
+
 Rule = Callable[[Any], Iterator[tuple[str, str]]]
 
 
@@ -39,6 +41,10 @@ def _tracking_event(event: TrackingEventInput) -> Iterator[tuple[str, str]]:
         yield "/occurred_at", "is missing: say when it happened, with the offset from UTC"
     elif event.occurred_at is None and event.time_zone is None:
         yield "/time_zone", "no time zone: a local time needs the zone that it is in"
+    for name in ("occurred_at", "occurred_local"):
+        moment = getattr(event, name)
+        if moment is not None and moment.year not in YEARS:
+            yield f"/{name}", f"is in the year {moment.year}, should be from {YEARS[0]} to {YEARS[-1]}"
     place = event.location
     if place and place.country and (problem := country_problem(place.country)):
         yield "/location/country", problem
