@@ -293,7 +293,8 @@ def test_every_wrong_place_is_named() -> None:
     [
         ({"carrier": None}, "/result/carrier"),
         ({"carrier": 7}, "/result/carrier"),
-        ({"tracking_code": "x" * 256}, "/result/tracking_code"),
+        ({"tracking_code": "x" * 161}, "/result/tracking_code"),
+        ({"carrier": "x" * 81}, "/result/carrier"),
         ({"tracking_code": "a\nb"}, "/result/tracking_code"),
         ({"tracking_details": {}}, "/result/tracking_details"),
         ({"tracking_details": [None]}, "/result/tracking_details/0"),

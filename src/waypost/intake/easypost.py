@@ -32,7 +32,9 @@ TRACKER_EVENTS = frozenset({"tracker.created", "tracker.updated"})
 FORMAT = "easypost"
 MESSAGE_BYTES_MAX = 1024 * 1024  # ten thousand scans fit; a parcel has some dozens
 SCANS_MAX = 5_000
-KEY_CHARACTERS_MAX = 255  # of a carrier's name and a tracking number: they stand in the index
+# A shipment that a message makes may be called CARRIER-NUMBER, and a reference has at most 255 characters.
+CARRIER_CHARACTERS_MAX = 80
+NUMBER_CHARACTERS_MAX = 160
 
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d([.,]\d{1,9})?)?(Z|[+-]\d\d:?\d\d)?\Z", re.ASCII)
 _DATE = re.compile(r"(\d{4}-\d\d-\d\d)(T.*)?\Z", re.ASCII)
@@ -131,8 +133,8 @@ def read(body: bytes, table: StatusTable | None = None, *, actor: Actor | None =
     tracker = _convert(bytes(message.result), _Tracker, "/result")
     places = _Places()
     report = CarrierReport(
-        carrier=_key(tracker.carrier, "/result/carrier", places),
-        tracking_number=_key(tracker.tracking_code, "/result/tracking_code", places),
+        carrier=_key(tracker.carrier, CARRIER_CHARACTERS_MAX, "/result/carrier", places),
+        tracking_number=_key(tracker.tracking_code, NUMBER_CHARACTERS_MAX, "/result/tracking_code", places),
         events=tuple(_scans(tracker, table or packaged_table(FORMAT), places)),
         eta=_eta(tracker, places),
         tracking_url=_text(tracker.public_url),
@@ -173,12 +175,12 @@ def _pointer(where: str) -> str:
     return "".join(f"/{name or number}" for name, number in re.findall(r"\.([a-z_]+)|\[(\d+)\]", where))
 
 
-def _key(text: str, path: str, places: _Places) -> str:
+def _key(text: str, characters_max: int, path: str, places: _Places) -> str:
     text = text.strip()
     if not text:
         places.wrong(path, "is empty")
-    elif len(text) > KEY_CHARACTERS_MAX or _UNPRINTABLE.search(text):
-        places.wrong(path, f"must be at most {KEY_CHARACTERS_MAX} characters without control characters")
+    elif len(text) > characters_max or _UNPRINTABLE.search(text):
+        places.wrong(path, f"must be at most {characters_max} characters without control characters")
     return text
 
 
