@@ -3,8 +3,6 @@
 import signal
 from types import FrameType
 
-from rich.markup import escape
-
 from waypost.cli.output import CommandError, UsageError, remark, remarks, say
 from waypost.demo.play import play_for_ever, play_once
 from waypost.demo.processes import DemoError, free_port, is_free
@@ -71,7 +69,7 @@ def _for_ever(stage: Stage) -> None:
 
 def _view(stage: Stage) -> View:
     console = remarks()
-    return LiveView(console, escape("\n".join(_welcome(stage)))) if console.is_terminal else PlainView()
+    return LiveView(console, "\n".join(_welcome(stage))) if console.is_terminal else PlainView()
 
 
 def _welcome(stage: Stage) -> list[str]:

@@ -20,6 +20,7 @@ NOTICE_S_MAX = 10.0  # until the service must have noticed that the shop is down
 ARRIVAL_S_MAX = 60.0  # until the shop must have everything, once the story is told
 PACE_S = 0.8
 BOOKING_PACE_S = 0.3
+OUTCOMES = {"delivered": "✓", "retrying": "retrying", "failed": "failed"}
 
 
 def play_once(stage: Stage, view: View) -> Result:
@@ -130,6 +131,6 @@ class Watcher:
         if self.seen.get(delivery.event_id) == delivery.state:
             return
         self.seen[delivery.event_id] = delivery.state
-        if delivery.state in {"delivered", "retrying", "failed"}:
-            text = f"{delivery.reference} {delivery.type}: {delivery.state}"
+        if delivery.state in OUTCOMES:
+            text = f"{OUTCOMES[delivery.state]} {delivery.reference} {delivery.type}"
             self.view.show("out", text, bad=delivery.state != "delivered")

@@ -8,14 +8,16 @@ from threading import Lock
 from typing import Literal
 
 from rich.console import Console, Group
-from rich.layout import Layout
 from rich.live import Live
 from rich.panel import Panel
+from rich.table import Table
 from rich.text import Text
 
 Column = Literal["in", "out", "shop"]
 TITLES: dict[Column, str] = {"in": "Came in", "out": "Went out", "shop": "The shop did"}
 LINES_KEPT = 200
+LINES_MIN, LINES_MAX = 8, 30
+LINES_AROUND = 7  # the head, the line below, and the prompt that comes back
 
 
 class PlainView:
@@ -56,23 +58,20 @@ class LiveView:
 
     def running(self) -> AbstractContextManager[object]:
         """Keep the picture up for as long as this is entered."""
-        return Live(get_renderable=self._picture, console=self.console, refresh_per_second=8, transient=False)
+        return Live(get_renderable=self._picture, console=self.console, refresh_per_second=4, transient=False)
 
     def _picture(self) -> Group:
-        height = max(6, min(24, self.console.height - 8))
-        layout = Layout(size=height)
-        layout.split_row(*(Layout(self._panel(name, height - 2), name=name) for name in TITLES))
-        return Group(Text.from_markup(self.head), _fixed(layout, height), Text(self.standing, style="bold"))
+        height = max(LINES_MIN, min(LINES_MAX, self.console.height - LINES_AROUND))
+        columns = Table.grid(expand=True, padding=(0, 1, 0, 0))
+        for _ in TITLES:
+            columns.add_column(ratio=1)
+        columns.add_row(*(self._panel(name, height) for name in TITLES))
+        return Group(Text(self.head), columns, Text(self.standing, style="bold"))
 
-    def _panel(self, name: Column, lines: int) -> Panel:
+    def _panel(self, name: Column, height: int) -> Panel:
         with self.lock:
-            newest = list(self.columns[name])[-lines:]
-        return Panel(Group(*newest), title=TITLES[name], title_align="left", border_style="dim")
-
-
-def _fixed(layout: Layout, height: int) -> Panel:
-    """A layout takes the whole screen unless something around it is smaller."""
-    return Panel(layout, height=height + 2, border_style="none", padding=0)
+            newest = list(self.columns[name])[-(height - 2) :]
+        return Panel(Group(*newest), title=TITLES[name], title_align="left", border_style="dim", height=height)
 
 
 View = PlainView | LiveView
