@@ -2,19 +2,20 @@
 
 import argparse
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from benchmarks import bulk, growth, idle, memory, puts
+from benchmarks import bulk, growth, idle, memory, neighbour, puts
 from benchmarks.bench import Bench
 from benchmarks.figures import BenchmarkFailed, Result
 from benchmarks.machine import look_at_machine
 from benchmarks.page import json_text, markdown, write_section
 
 BENCHMARKS: Mapping[str, Callable[[Bench], Result]] = {
-    module.NAME: module.run for module in (bulk, puts, idle, growth, memory)
+    module.NAME: module.run for module in (bulk, puts, idle, neighbour, growth, memory)
 }
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 FOLDER = Path("build") / "benchmarks"
@@ -22,6 +23,7 @@ FOLDER = Path("build") / "benchmarks"
 
 def main(arguments: list[str] | None = None) -> int:
     """Measure and print. Gives 0, also when a goal is missed; 1 when something was lost or did not work."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that the processes started are ended
     options = _read(arguments)
     options.folder.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="run-", dir=options.folder)).resolve()
@@ -31,6 +33,9 @@ def main(arguments: list[str] | None = None) -> int:
     except BenchmarkFailed as error:
         print(f"The benchmark failed: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("Stopped.", file=sys.stderr)
+        return 128 + signal.SIGINT
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     command = _command(options)

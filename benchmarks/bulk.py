@@ -4,9 +4,9 @@ import statistics
 from pathlib import Path
 
 from benchmarks.bench import Bench, ratios_to_neighbours, rest
-from benchmarks.figures import BenchmarkFailed, Result, at_least, over_rounds
-from benchmarks.loading import event_bodies, fit_padding, load
-from benchmarks.processes import Account, Child, Receiver, Service
+from benchmarks.figures import Result, at_least, over_rounds
+from benchmarks.loading import deliver, event_bodies, fit_padding
+from benchmarks.processes import Child, Receiver, Service
 
 NAME = "bulk"
 IN_FLIGHT = 64
@@ -41,7 +41,7 @@ def run(bench: Bench) -> Result:
         account = service.account("bulk")
         padding = fit_padding(account)
         account.add_endpoint(receiver.url, max_in_flight=IN_FLIGHT)
-        _deliver(receiver, account, "warm-", range(1, shipments // 2 + 1), padding)
+        deliver(receiver, account, "warm-", range(1, shipments // 2 + 1), padding)
         bodies = event_bodies(account, BODIES)
         path = bench.folder / "bodies.ndjson"
         path.write_bytes(b"\n".join(bodies))
@@ -58,11 +58,11 @@ def run(bench: Bench) -> Result:
                     break
                 rest()
                 cpu_before = service.cpu_s()
-                rates = _deliver(receiver, account, f"r{number}-", range(1, shipments + 1), padding)
+                rates = deliver(receiver, account, f"r{number}-", range(1, shipments + 1), padding)
                 rest()
                 cpu_us.append((service.cpu_s() - cpu_before) * 1e6 / (shipments * 2))
-                accepted.append(rates[0])
-                delivered.append(rates[1])
+                accepted.append(rates.accepted_per_s)
+                delivered.append(rates.delivered_per_s)
             yardstick_cpu_us = statistics.median(yardstick.cpu_us)
     return Result(
         NAME,
@@ -84,13 +84,3 @@ def run(bench: Bench) -> Result:
             over_rounds("CPU of the yardstick for each post", [yardstick_cpu_us], "µs"),
         ],
     )
-
-
-def _deliver(receiver: Receiver, account: Account, prefix: str, numbers: range, padding: int) -> tuple[float, float]:
-    """Load shipments and wait for their last event. Gives shipments accepted and events delivered, for each second."""
-    receiver.ask("reset")
-    loaded = load(account, prefix, numbers, padding)
-    arrived = receiver.wait_for(loaded.events)
-    if arrived["requests"] != loaded.events:
-        raise BenchmarkFailed(f"{arrived['requests']} requests for {loaded.events} events: something was sent twice")
-    return loaded.accepted_per_s, loaded.events * 1e9 / (arrived["last_at_ns"] - loaded.began_ns)

@@ -11,7 +11,7 @@ import msgspec
 
 from benchmarks.documents import EVENT_BYTES, SHIPMENT_EVENTS, bulk_lines, document
 from benchmarks.figures import BenchmarkFailed
-from benchmarks.processes import PATIENCE_S, Account
+from benchmarks.processes import PATIENCE_S, Account, Receiver
 
 LINES_A_REQUEST = 10_000  # about 10 MB, of the 64 MiB that a bulk request may have
 PAGE = 1000
@@ -60,6 +60,24 @@ def load(account: Account, prefix: str, numbers: range, padding: int) -> Loaded:
             odd = next((result for result in results if result not in new), None)
             raise BenchmarkFailed(f"{len(new)} of {expected} bulk lines made a new shipment; one of the others: {odd}")
     return Loaded(began_ns, answered_ns, len(numbers))
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """Shipments accepted for each second until the answer, and events delivered until the last arrival."""
+
+    accepted_per_s: float
+    delivered_per_s: float
+
+
+def deliver(receiver: Receiver, account: Account, prefix: str, numbers: range, padding: int) -> Rates:
+    """Put these shipments in bulk and wait until each of their events has arrived, once."""
+    receiver.ask("reset")
+    loaded = load(account, prefix, numbers, padding)
+    arrived = receiver.wait_for(loaded.events)
+    if arrived["requests"] != loaded.events:
+        raise BenchmarkFailed(f"{arrived['requests']} requests for {loaded.events} events: something was sent twice")
+    return Rates(loaded.accepted_per_s, loaded.events * 1e9 / (arrived["last_at_ns"] - loaded.began_ns))
 
 
 async def _post(account: Account, lines: bytes) -> bytes:

@@ -21,6 +21,7 @@ class Arrivals:
     """What arrived since the last `reset`: requests, distinct events, and when each event came first."""
 
     def __init__(self) -> None:
+        self.answering = True
         self.wanted = 0
         self.enough = asyncio.Event()
         self.reset()
@@ -92,7 +93,8 @@ class Connection(asyncio.Protocol):
             if len(data) < request_end:
                 break
             self._arrivals.add(_header(head, names, b"\r\nwebhook-id:"))
-            self._transport.write(ANSWER)
+            if self._arrivals.answering:
+                self._transport.write(ANSWER)
             data = data[request_end:]
         self._rest = data
 
@@ -138,6 +140,8 @@ class Receiver:
                 await self.up()
             case "down":
                 await self.down()
+            case "fall_silent":
+                self._arrivals.answering = False
             case "reset":
                 self._arrivals.reset()
             case "wait":
