@@ -88,7 +88,7 @@ def revoke_token(account_id: AccountId, token_id: str) -> Unit[None]:
 
     def work(tx: Tx) -> None:
         mine = (tokens.c.account_id == account_id) & (tokens.c.token_id == token_id)
-        if tx.connection.execute(select(tokens.c.token_id).where(mine)).first() is None:
+        if "\0" in token_id or tx.connection.execute(select(tokens.c.token_id).where(mine)).first() is None:
             raise NotFound(f'There is no token "{token_id}".')
         ended = update(tokens).where(mine, tokens.c.revoked_at.is_(None)).values(revoked_at=tx.now_us)
         tx.connection.execute(ended)
@@ -149,7 +149,7 @@ def authenticate(connection: Connection, digest: bytes) -> Principal | None:
 
 def read_account(connection: Connection, account_id: AccountId) -> Account:
     """Give an account, or raise NotFound."""
-    row = connection.execute(account_row(account_id)).first()
+    row = None if "\0" in account_id else connection.execute(account_row(account_id)).first()
     if row is None:
         raise NotFound(f'There is no account "{account_id}".')
     return _account(row)

@@ -107,8 +107,8 @@ def delete_endpoint(account_id: AccountId, endpoint_id: EndpointId) -> Unit[None
     """Forget an endpoint and what it is owed. Its attempts stay until their time is over."""
 
     def work(tx: Tx) -> None:
-        if tx.connection.execute(delete(endpoints).where(_one(account_id, endpoint_id))).rowcount == 0:
-            raise _no_endpoint(endpoint_id)
+        read_endpoint(tx.connection, tx.vault, account_id, endpoint_id)
+        tx.connection.execute(delete(endpoints).where(_one(account_id, endpoint_id)))
         tx.changed_endpoints.add((account_id, endpoint_id))
 
     return Unit(account_id, work)
@@ -231,7 +231,7 @@ def read_endpoint(
     connection: Connection, vault: Vault, account_id: AccountId, endpoint_id: EndpointId
 ) -> EndpointRecord:
     """Give an endpoint with its secrets in clear, or raise NotFound."""
-    row = connection.execute(endpoint_row(account_id, endpoint_id)).first()
+    row = None if "\0" in endpoint_id else connection.execute(endpoint_row(account_id, endpoint_id)).first()
     if row is None:
         raise _no_endpoint(endpoint_id)
     return _records(connection, vault, account_id, [row])[0]

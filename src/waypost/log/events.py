@@ -30,7 +30,7 @@ def read_shipment_events(
 
 def read_event(connection: Connection, account_id: AccountId, event_id: str) -> LogRow:
     """Give one event, or raise NotFound."""
-    row = connection.execute(event_by_id(account_id, event_id)).first()
+    row = None if "\0" in event_id else connection.execute(event_by_id(account_id, event_id)).first()
     if row is None:
         raise NotFound(f'There is no event "{event_id}".')
     return _log_row(row)

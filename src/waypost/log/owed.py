@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, select
+from sqlalchemy import Connection, Select, and_, func, select
 
 from waypost.events import patterns
 from waypost.events.patterns import Matcher
@@ -185,10 +185,13 @@ def types_of_account(connection: Connection, account_id: AccountId) -> list[str]
 
 
 def pending_up_to(account_id: AccountId, endpoint_id: EndpointId, cursor: int) -> Select[int]:
-    """How many deliveries the cursor has passed unsettled. Walks the primary key; they are bounded."""
+    """How many deliveries the cursor has passed unsettled; one asked for again was settled. They are bounded.
+
+    Walks the primary key.
+    """
     columns = pending.c
-    mine = columns.account_id == account_id, columns.endpoint_id == endpoint_id, columns.position <= cursor
-    return select(func.count()).select_from(pending).where(*mine)
+    mine = and_(columns.account_id == account_id, columns.endpoint_id == endpoint_id, columns.position <= cursor)
+    return select(func.count()).select_from(pending).where(mine, columns.state != "resend")
 
 
 def settled_positions(account_id: AccountId, endpoint_id: EndpointId, cursor: int) -> Select[Any]:

@@ -27,7 +27,7 @@ def resend(account_id: AccountId, endpoint_id: EndpointId, event_id: str) -> Uni
 
     def work(tx: Tx) -> Delivery:
         endpoint = read_endpoint(tx.connection, tx.vault, account_id, endpoint_id)
-        event = tx.connection.execute(event_to_resend(account_id, event_id)).first()
+        event = None if "\0" in event_id else tx.connection.execute(event_to_resend(account_id, event_id)).first()
         if event is None:
             raise NotFound(f'There is no event "{event_id}".')
         mine = pending_of(account_id, endpoint_id).where(pending.c.position == event.position)

@@ -87,8 +87,8 @@ def delete_source(account_id: AccountId, source_id: str) -> Unit[None]:
     """Forget a source; its messages stay until their time is over. NotFound when there is no such source."""
 
     def work(tx: Tx) -> None:
-        if tx.connection.execute(delete(sources).where(_one(account_id, source_id))).rowcount == 0:
-            raise _no_source(source_id)
+        read_source(tx.connection, tx.vault, account_id, source_id)
+        tx.connection.execute(delete(sources).where(_one(account_id, source_id)))
 
     return Unit(account_id, work)
 
