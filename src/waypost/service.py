@@ -138,7 +138,7 @@ async def _delivering(settings: Settings, log: Log) -> AsyncIterator[tuple[Servi
     clock, ids = SystemClock(), IdSource()
     egress = EgressRules(allow=settings.egress_allow, own=own_sockets(settings))
     sender = Sender(egress)
-    worker = Worker(log, sender, clock, owner=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}")
+    worker = Worker(log, sender, clock, ids, owner=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}")
     registry = CollectorRegistry()
     _measure(worker, registry)
     log.on_commit(lambda committed: _tell(worker, committed.accounts, committed.endpoints))

@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import update
 from structlog.testing import capture_logs
 
-from delivery.receivers import LOOPBACK_ALLOWED, receiving
-from waypost.clock import SystemClock
+from delivery.receivers import LOOPBACK_ALLOWED, accepting, read_request, receiving
+from waypost.clock import IdSource, SystemClock
 from waypost.delivery.sender import Sender
 from waypost.delivery.worker import Worker
 from waypost.events.patterns import Wants
@@ -68,7 +68,7 @@ class Office:
 @asynccontextmanager
 async def working(log, owner="one"):
     """Run a worker over `log` until the end of the block."""
-    worker = Worker(log, Sender(LOOPBACK_ALLOWED), SystemClock(), owner=owner, dice=random.Random(1))
+    worker = Worker(log, Sender(LOOPBACK_ALLOWED), SystemClock(), IdSource(), owner=owner, dice=random.Random(1))
 
     def tell(committed):
         worker.log_grew(committed.accounts)
@@ -226,3 +226,42 @@ async def test_two_hundred_shipments_arrive_each_in_order(office):
             assert event["sequence"] == seen.get(event["reference"], 0) + 1
             seen[event["reference"]] = event["sequence"]
         assert len(seen) == 200
+
+
+async def test_the_log_tells_of_an_endpoint_in_trouble_and_of_its_return(office):
+    async with receiving(GONE, TAKEN) as receiver, receiving(TAKEN) as watcher:
+        endpoint = await office.endpoint(receiver.url, Wants(("shipment.*",), None))
+        watching = await office.endpoint(watcher.url, Wants(("endpoint.*",), None))
+        await office.put("SO-1")
+        await office.until(endpoint, lambda found, waiting: found.state == "suspended")
+        await office.log.do(units.resume_endpoint(ACCOUNT, endpoint.endpoint_id))
+        await office.settled(endpoint)
+        await office.settled(watching)
+        told = events_at(watcher)
+        assert [event["type"] for event in told] == ["endpoint.suspended", "endpoint.resumed"]
+        assert {event["data"]["endpoint"]["id"] for event in told} == {endpoint.endpoint_id}
+        assert "410" in told[0]["data"]["state_reason"]
+
+
+async def test_an_event_that_is_refused_for_good_is_told_and_its_lane_goes_on(office):
+    async def refuse_the_bad(reader, writer):
+        while await read_request(receiver, reader):
+            event = json.loads(receiver.bodies[-1])
+            bad = event["reference"] == "SO-bad" and event["sequence"] == 1
+            writer.write(REFUSED if bad else TAKEN)
+            await writer.drain()
+
+    async with accepting(refuse_the_bad) as receiver, receiving(TAKEN) as watcher:
+        endpoint = await office.endpoint(receiver.url, Wants(("shipment.*",), None))
+        watching = await office.endpoint(watcher.url, Wants(("delivery.failed",), None))
+        bad = await office.put("SO-bad")
+        async with asyncio.timeout(PATIENCE_S):
+            while not watcher.bodies:
+                await office.put("SO-good", weight=str(len(receiver.bodies)))
+                await asyncio.sleep(0.01)
+        await office.settled(endpoint)
+        await office.settled(watching)
+        (told,) = events_at(watcher)
+        assert told["data"]["event"]["id"] == bad.events[0].id
+        assert told["data"]["last_attempt"]["status"] == 500
+        assert {event["sequence"] for event in events_at(receiver) if event["reference"] == "SO-bad"} == {1, 2}

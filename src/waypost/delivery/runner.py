@@ -5,11 +5,12 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import structlog
 
-from waypost.clock import Clock, to_micros
+from waypost.clock import Clock, IdSource, to_micros
+from waypost.delivery.announcing import delivery_failed, state_changed
 from waypost.delivery.attempt import detail, judge, prepare
 from waypost.delivery.engine import Engine
 from waypost.delivery.explain import explain
@@ -42,6 +43,7 @@ from waypost.delivery.signals import (
 from waypost.events import patterns
 from waypost.ids import AccountId, EndpointId, EventId
 from waypost.log.records import (
+    Announcement,
     AttemptRow,
     EndpointRecord,
     EndpointWrite,
@@ -61,6 +63,7 @@ class Host(Protocol):
     """What a runner needs of the worker it lives in."""
 
     clock: Clock
+    ids: IdSource
     sender: Sender
     rows: RowCache
 
@@ -103,6 +106,7 @@ class Unstored:
     cursor: int | None = None
     standing: StandingRow | None = None
     failed: list[int] = field(default_factory=list)
+    announcements: list[Announcement] = field(default_factory=list)
 
     def __bool__(self) -> bool:
         return self.standing is not None
@@ -149,6 +153,15 @@ def pending_of(row: PendingRow) -> Pending:
     )  # fmt: skip
 
 
+class _Ended(NamedTuple):
+    """What came of an attempt, until the engine has said what it means."""
+
+    row: LogRow | None
+    request: SendRequest | None
+    result: AttemptResult
+    reason: str
+
+
 class Runner:
     """Runs one endpoint for as long as its lease is ours."""
 
@@ -161,12 +174,13 @@ class Runner:
         self._account_id = lease.account_id
         self._epoch = lease.epoch
         self._events: dict[int, EventId] = {row.position: row.event_id for row in loaded.pending}
-        self._results: dict[int, tuple[SendRequest | None, AttemptResult, str]] = {}
+        self._results: dict[int, _Ended] = {}
         self._signals: deque[Signal] = deque()
         self._taking = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0
         self._use(loaded.endpoint)
+        self._health = Health(loaded.endpoint.standing.health)
         self.engine = Engine(engine_settings(loaded.endpoint), engine_start(loaded), host.now_us())
 
     # -- what the worker calls
@@ -210,7 +224,7 @@ class Runner:
         write = EndpointWrite(
             account_id=self._account_id, endpoint_id=self.key[1], epoch=self._epoch, cursor=unstored.cursor,
             standing=unstored.standing, attempts=tuple(unstored.attempts), pending_put=tuple(unstored.put.values()),
-            pending_gone=tuple(unstored.gone),
+            pending_gone=tuple(unstored.gone), announcements=tuple(unstored.announcements),
         )  # fmt: skip
         return write, tuple(unstored.failed)
 
@@ -265,7 +279,7 @@ class Runner:
             result = AttemptResult(
                 outcome="bad_answer", started_at=self._host.clock.now(), timings_ms=Timings(), error_text=repr(error)
             )
-        self._ended(send, request, result)
+        self._ended(send, row, request, result)
 
     def _request(self, row: LogRow, number: int) -> SendRequest:
         now = self._host.clock.now()
@@ -274,11 +288,11 @@ class Runner:
             event_type=row.type, body=row.body, number=number, timestamp=int(now.timestamp()),
         )  # fmt: skip
 
-    def _ended(self, send: Send, request: SendRequest | None, result: AttemptResult) -> None:
+    def _ended(self, send: Send, row: LogRow | None, request: SendRequest | None, result: AttemptResult) -> None:
         if self.dropped:
             return
         reason = "" if result.outcome == "success" else explain(result, self.endpoint.settings.timeout_seconds)
-        self._results[send.position] = (request, result, reason)
+        self._results[send.position] = _Ended(row, request, result, reason)
         if result.outcome != "success":
             log.info(
                 "attempt_failed", account_id=self._account_id, endpoint_id=self.key[1],
@@ -339,13 +353,18 @@ class Runner:
             if self.gone_lately is not None:
                 self.gone_lately.add(position)
         for position, number, verdict in persist.attempts:
-            unstored.attempts.append(self._attempt_row(position, number, verdict))
+            ended = self._results.pop(position)
+            unstored.attempts.append(self._attempt_row(position, number, verdict, ended))
             if verdict is Verdict.FAILED:
                 unstored.failed.append(position)
+                self._announce_failure(number, ended)
             if verdict is not Verdict.RETRYING:
                 self._events.pop(position, None)
         if persist.cursor is not None:
             unstored.cursor = persist.cursor
+        if persist.standing.health is not self._health:
+            self._health = persist.standing.health
+            self._announce_health(persist.standing)
         unstored.standing = self._standing(persist.standing)
         self._host.store_soon(self)
 
@@ -355,8 +374,24 @@ class Runner:
             row.attempts, row.first_attempt_at, row.last_attempt_at,
         )  # fmt: skip
 
-    def _attempt_row(self, position: int, number: int, verdict: Verdict) -> AttemptRow:
-        request, result, reason = self._results.pop(position)
+    def _announce_health(self, standing: Standing) -> None:
+        now = self._host.clock.now()
+        event_id = self._host.ids.event_id(now)
+        self.unstored.announcements.append(state_changed(self.endpoint, standing, event_id=event_id, now=now))
+
+    def _announce_failure(self, number: int, ended: _Ended) -> None:
+        if ended.row is None:
+            return  # retention took the event itself; the attempt says so
+        now = self._host.clock.now()
+        announcement = delivery_failed(
+            self.endpoint, ended.row, ended.result, number=number, explanation=ended.reason,
+            event_id=self._host.ids.event_id(now), now=now,
+        )  # fmt: skip
+        if announcement is not None:
+            self.unstored.announcements.append(announcement)
+
+    def _attempt_row(self, position: int, number: int, verdict: Verdict, ended: _Ended) -> AttemptRow:
+        _, request, result, reason = ended
         settings = self.endpoint.settings
         if request is None:
             request = SendRequest(

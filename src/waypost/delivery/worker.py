@@ -13,12 +13,12 @@ from typing import Any, Protocol, TypeVar
 
 import structlog
 
-from waypost.clock import Clock, to_micros
+from waypost.clock import Clock, IdSource, to_micros
 from waypost.delivery.rows import RowCache
 from waypost.delivery.runner import Key, Runner
 from waypost.delivery.sender import Sender
 from waypost.delivery.signals import LogGrew, TimeIs
-from waypost.errors import NotFound
+from waypost.errors import NotFound, Unavailable
 from waypost.ids import AccountId, EndpointId
 from waypost.log.records import EndpointWrite, Lease, LoadedEndpoint, LogRow
 
@@ -70,10 +70,18 @@ class Worker:
     """Delivers the events of the endpoints it holds. `run` does it until cancelled."""
 
     def __init__(
-        self, store: Store, sender: Sender, clock: Clock, *, owner: str, dice: random.Random | None = None
+        self,
+        store: Store,
+        sender: Sender,
+        clock: Clock,
+        ids: IdSource,
+        *,
+        owner: str,
+        dice: random.Random | None = None,
     ) -> None:
         """`owner` names this process in leases; `dice` draws the jitter."""
         self.clock = clock
+        self.ids = ids
         self.sender = sender
         self.rows = RowCache()
         self.owner = owner
@@ -203,7 +211,7 @@ class Worker:
     async def _hold_leases(self) -> None:
         taken = await self._store.take_leases(self.owner, ttl_s=LEASE_TTL_S, limit=LEASES_A_ROUND)
         for lease in taken:
-            await self._start(lease)
+            await self._start_alone(lease)
         if len(taken) == LEASES_A_ROUND:
             return
         self._leases_held = True
@@ -212,6 +220,15 @@ class Worker:
             log.warning("leases_lapsed", owner=self.owner, endpoints=len(self._runners))
             for key in tuple(self._runners):
                 self._drop(key)
+
+    async def _start_alone(self, lease: Lease) -> None:
+        """Start one endpoint; what is wrong with it costs only itself."""
+        try:
+            await self._start(lease)
+        except Unavailable:
+            raise
+        except Exception:
+            log.exception("endpoint_not_started", account_id=lease.account_id, endpoint_id=lease.endpoint_id)
 
     async def _start(self, lease: Lease) -> None:
         try:

@@ -260,6 +260,15 @@ def _records(
     return [_record(vault, account_id, row, versions, secrets) for row in rows]
 
 
+def check_key(connection: Connection, vault: Vault) -> None:
+    """Open one stored secret, whosever: raises WrongKey when the service was started with another key than before."""
+    columns = endpoint_secrets.c
+    one = select(columns.account_id, columns.endpoint_id, columns.secret_id, columns.ciphertext).limit(1)
+    row = connection.execute(one).first()
+    if row is not None:
+        vault.open(row.ciphertext, place("endpoint_secrets", row.account_id, row.endpoint_id, row.secret_id))
+
+
 def _secret(vault: Vault, account_id: AccountId, row: Row[Any]) -> EndpointSecret:
     spot = place("endpoint_secrets", account_id, row.endpoint_id, row.secret_id)
     expires_at = None if row.expires_at is None else from_micros(row.expires_at)

@@ -19,7 +19,7 @@ from waypost.clock import Clock, IdSource, to_micros
 from waypost.ids import AccountId, EndpointId
 from waypost.log import accounts, deliveries, endpoints, events, leases, migration, owed, shipments, sources
 from waypost.log.accept import AcceptReport
-from waypost.log.database import READERS, Database, open_database, reachable
+from waypost.log.database import READERS, Database, DatabaseProblem, open_database, reachable
 from waypost.log.group import Committed, Request
 from waypost.log.records import (
     Accepted,
@@ -44,7 +44,7 @@ from waypost.log.records import (
 )
 from waypost.log.shipments import ShipmentFilter
 from waypost.log.transaction import Once, Unit
-from waypost.log.vault import Vault
+from waypost.log.vault import Vault, WrongKey
 from waypost.log.writer import Listener, Writer, unavailable
 
 T = TypeVar("T")
@@ -76,13 +76,17 @@ class Log:
         """Open the log in a database. `key` encrypts its secrets; `migrate` brings it to this version first.
 
         Raises DatabaseInUse when another service has the SQLite file, MigrationNeeded when it is older than this
-        version and may not be migrated, and DatabaseProblem when it cannot be used at all.
+        version and may not be migrated, and DatabaseProblem when it cannot be used at all, or not with this key.
         """
         database = open_database(database_url)
         try:
             await asyncio.to_thread(migration.migrate if migrate else migration.require_current, database)
             log = cls(database, clock, ids, Vault(key))
+            await log._read(lambda connection: endpoints.check_key(connection, log._vault))
             await log.start()
+        except WrongKey as error:
+            database.close()
+            raise DatabaseProblem(str(error)) from error
         except BaseException:
             database.close()
             raise
