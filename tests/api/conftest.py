@@ -61,6 +61,16 @@ class ManualClock(SystemClock):
 
 
 @pytest.fixture
+def database_url(request: pytest.FixtureRequest) -> str:
+    """A file, unless a test asks for another kind: see `on_both_databases`."""
+    kind = getattr(request, "param", "sqlite")
+    return str(request.getfixturevalue("sqlite_url" if kind == "sqlite" else "pg_url"))
+
+
+on_both_databases = pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
+
+
+@pytest.fixture
 def delivery() -> QuietDelivery:
     """The delivery side."""
     return QuietDelivery()

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from api.asgi_client import Client, Reply
+from api.conftest import on_both_databases
 from waypost.errors import PROBLEM_BASE
 
 JSON = {"Content-Type": "application/json"}
@@ -28,6 +29,7 @@ def assert_problem(reply: Reply, status: int, kind: str) -> None:
     assert problem["request_id"] == reply.headers["x-request-id"]
 
 
+@on_both_databases
 @pytest.mark.parametrize(
     ("document", "path", "words"),
     [
@@ -55,6 +57,7 @@ async def test_all_wrong_places_are_named_at_once(api: Client) -> None:
     assert "3" in reply.json()["detail"]
 
 
+@on_both_databases
 @pytest.mark.parametrize(
     "body",
     [
@@ -78,6 +81,7 @@ async def test_a_body_that_cannot_be_read_is_400(api: Client, body: bytes) -> No
     await assert_nothing_is_stored(api)
 
 
+@on_both_databases
 @pytest.mark.parametrize("target", ["/v1/endpoints", "/v1/accounts", "/v1/sources", "/v1/accounts/default/tokens"])
 @pytest.mark.parametrize("body", [b"", b"{", b'{"\xff": 1}', b'{"a":' * 65 + b"1" + b"}" * 65, b'{"a": 1, "a": 2}'])
 async def test_the_other_bodies_are_read_as_strictly(api: Client, target: str, body: bytes) -> None:
@@ -163,6 +167,7 @@ async def test_an_unknown_method_is_a_problem_that_names_the_others(api: Client,
     assert "GET" in reply.headers["allow"]
 
 
+@on_both_databases
 async def test_a_bad_cursor_and_a_bad_query_value_are_400(api: Client) -> None:
     for query in ("cursor=%21", "cursor=bm90IG91cnM", "limit=0", "status=gone", "nonsense=1"):
         reply = await api.call("GET", f"/v1/shipments?{query}")

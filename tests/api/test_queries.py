@@ -1,3 +1,4 @@
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -74,7 +75,5 @@ def test_a_query_that_is_not_utf8_is_refused() -> None:
 
 @given(st.binary(max_size=60))
 def test_no_bytes_make_more_than_a_refusal(query: bytes) -> None:
-    try:
-        read_queries(DECLARED, query)
-    except BadRequest as error:
-        assert error.detail
+    with suppress(BadRequest):
+        assert set(read_queries(DECLARED, query)) == set(DECLARED)

@@ -1,8 +1,10 @@
+from urllib.parse import quote
+
 import msgspec
 import pytest
 
 from api.asgi_client import Client
-from api.conftest import TokenMaker
+from api.conftest import TokenMaker, on_both_databases
 
 
 async def put(api: Client, reference: str, **document: object) -> str:
@@ -43,16 +45,16 @@ async def test_get_answers_the_shipment_itself_by_reference_and_by_id(api: Clien
     assert by_reference.json()["reference"] == "SO-1"
 
 
+@on_both_databases
 @pytest.mark.parametrize("reference", ["A/B 7", "Þorlákur&Co", "50%", "a+b", "x?y#z", "..a", "日本"])
 async def test_a_reference_may_hold_any_character_percent_encoded(api: Client, reference: str) -> None:
-    from urllib.parse import quote
-
     encoded = quote(reference, safe="")
     await put(api, encoded)
     reply = await api.call("GET", f"/v1/shipments/{encoded}/events")
     assert {event["reference"] for event in reply.json()["items"]} == {reference}
 
 
+@on_both_databases
 @pytest.mark.parametrize(
     ("path", "status"),
     [
@@ -146,6 +148,7 @@ async def test_an_unknown_shipment_is_not_found(api: Client, method: str, path: 
     assert (reply.status, reply.json()["status"]) == (404, 404)
 
 
+@on_both_databases
 async def test_pages_hold_every_shipment_once(api: Client) -> None:
     names = {f"SO-{number}" for number in range(7)}
     for name in names:
@@ -159,6 +162,7 @@ async def test_pages_hold_every_shipment_once(api: Client) -> None:
     assert sorted(seen) == sorted(names)
 
 
+@on_both_databases
 async def test_filters_are_handed_on(api: Client) -> None:
     await put(api, "SO-1", status="draft", carrier={"id": "norrsund"})
     await put(api, "SO-2", carrier={"id": "norrsund"})

@@ -154,7 +154,7 @@ async def patch_account(call: Call) -> Reply:
 
     def change(tx: Tx) -> AccountRecord:
         before = units.read_account(tx, account_id)
-        merged = merge_patch({"name": before.name, **msgspec.to_builtins(before.settings)}, patch)
+        merged = merge_patch({"name": before.name, **msgspec.json.decode(msgspec.json.encode(before.settings))}, patch)
         unknown = {name: value for name, value in patch.items() if name not in _SETTINGS}
         check_object({**merged, **unknown}, _SETTINGS, required=("name",))
         name = merged.pop("name")
@@ -217,7 +217,7 @@ def _account_id(call: Call) -> AccountId:
 
 
 def _settings(given: Mapping[str, Any]) -> AccountSettings:
-    return msgspec.convert(dict(given), AccountSettings)
+    return msgspec.json.decode(msgspec.json.encode(given), type=AccountSettings)
 
 
 def _account(record: AccountRecord) -> Account:
@@ -228,7 +228,7 @@ def _account(record: AccountRecord) -> Account:
         alert_email=settings.alert_email,
         time_zone=settings.time_zone,
         eta_threshold_minutes=settings.eta_threshold_minutes,
-        portal=msgspec.convert(msgspec.to_builtins(settings.portal), Portal),
+        portal=msgspec.json.decode(msgspec.json.encode(settings.portal), type=Portal),
         created_at=record.created_at,
     )
 

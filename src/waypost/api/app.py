@@ -5,7 +5,9 @@ Nothing is decoded before the handler asks for it.
 """
 
 import re
+import secrets
 from collections.abc import Iterable
+from itertools import count
 from typing import Any
 
 import structlog
@@ -114,9 +116,13 @@ class Application:
     """The whole HTTP surface as one ASGI application."""
 
     def __init__(self, services: Services) -> None:
-        self._services = services
+        # Drawing random bits for each request would let go of the interpreter's lock each time, which costs more than
+        # the rest of the request while the log's writer is busy. One draw for the run and a count name it as well.
+        self._run_id = secrets.token_hex(8)
+        self._numbers = count(1)
         self._shared = shared = Shared(services)
         self._metrics = metrics = ApiMetrics(services.registry)
+        metrics.watch_streams(lambda: self.streams)
         self.documentation = Documentation(OPERATIONS, services.public_url)
         operations = (*OPERATIONS, *self.documentation.table.operations, *not_yet.OPERATIONS)
         self.router = Litestar(
@@ -139,6 +145,11 @@ class Application:
                 scope["method"], scope["waypost.head"] = "GET", True
         await self.router(scope, receive, send)
 
+    @property
+    def streams(self) -> int:
+        """How many clients follow the log of some account now."""
+        return self._shared.tails.streams
+
     def close(self) -> None:
         """End every stream of events, so that the server can stop."""
         self._shared.tails.close()
@@ -149,7 +160,7 @@ class Application:
                 given = value.decode("latin-1")
                 if _REQUEST_ID.fullmatch(given):
                     return given
-        return self._services.ids.new("req_", self._services.clock.now())
+        return f"req_{self._run_id}{next(self._numbers):08x}"
 
     def _refuse(self, request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
         """Answer for what fails before a door is reached."""

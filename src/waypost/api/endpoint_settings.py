@@ -103,9 +103,8 @@ def merge_patch(target: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str
 
 def _as_given(record: EndpointRecord) -> dict[str, Any]:
     """The endpoint as its owner could have given it."""
-    given: dict[str, Any] = msgspec.to_builtins(record.settings)
+    given: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(record.settings))
     given = {name: value for name, value in given.items() if name in FIELDS}
-    given["signature"], given["retry_schedule"] = list(given["signature"]), list(given["retry_schedule"])
     given["events"] = list(record.wants.patterns)
     given["filter"] = msgspec.to_builtins(record.wants.filter)
     return given
@@ -116,7 +115,7 @@ def _settings(given: Mapping[str, Any]) -> EndpointSettings:
     start = values.get("start")
     if isinstance(start, str) and start not in ("now", "beginning"):
         values["start"] = _instant_text(read_instant(start))
-    return msgspec.convert(values, EndpointSettings)
+    return msgspec.json.decode(msgspec.json.encode(values), type=EndpointSettings)
 
 
 def _wants(given: Mapping[str, Any]) -> Wants:

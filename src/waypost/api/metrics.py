@@ -1,6 +1,8 @@
 """The API's own figures: how many requests, how long they took."""
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from waypost.api.operations import Operation
 
@@ -22,8 +24,13 @@ class ApiMetrics:
             registry=registry,
             buckets=BUCKETS_S,
         )
+        self._streams = Gauge("waypost_event_streams", "Clients that follow a log.", registry=registry)
         self._counters: dict[tuple[str, int], Counter] = {}
         self._timers: dict[str, Histogram] = {}
+
+    def watch_streams(self, streams: Callable[[], int]) -> None:
+        """Ask `streams` how many there are whenever the figures are read."""
+        self._streams.set_function(streams)
 
     def count(self, operation: Operation, status: int, duration_s: float) -> None:
         """Enter one answered request."""

@@ -55,6 +55,11 @@ class Tails:
             if not followers:
                 self._followers.pop(account_id, None)
 
+    @property
+    def streams(self) -> int:
+        """How many follow a log now."""
+        return sum(map(len, self._followers.values()))
+
     def check_room(self, account_id: AccountId) -> None:
         """Refuse one stream too many of an account."""
         if len(self._followers.get(account_id, ())) >= STREAMS_PER_ACCOUNT_MAX:

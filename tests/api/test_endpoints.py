@@ -1,0 +1,322 @@
+from typing import Any
+
+import pytest
+
+from api.asgi_client import Client, Reply
+from api.conftest import ManualClock, QuietDelivery, TokenMaker, on_both_databases
+
+URL = "https://192.0.2.1/hooks/waypost"
+
+
+async def make(api: Client, **fields: Any) -> dict[str, Any]:
+    reply = await api.call("POST", "/v1/endpoints", {"url": URL, **fields})
+    assert reply.status == 201, reply.body
+    made: dict[str, Any] = reply.json()
+    return made
+
+
+async def book(api: Client, *references: str) -> None:
+    for reference in references:
+        assert (await api.call("PUT", f"/v1/shipments/{reference}", {})).status == 201
+
+
+async def test_a_new_endpoint_is_answered_with_every_field_and_its_secret_once(api: Client) -> None:
+    made = await make(api, description="ERP", events=["shipment.status.*"], filter={"countries": ["IS"]})
+    assert list(made) == [
+        "id", "url", "description", "metadata", "events", "filter", "payload", "personal_data", "format", "ordering",
+        "auth", "headers", "signature", "timeout_seconds", "max_in_flight", "rate_per_second", "retry_schedule",
+        "coalesce", "start", "api_version", "state", "state_reason", "state_since", "waiting", "waiting_more",
+        "created_at", "updated_at", "secret",
+    ]  # fmt: skip
+    assert made["secret"].startswith("whsec_")
+    assert (made["timeout_seconds"], made["retry_schedule"][0], made["state"]) == (15, 5, "active")
+    read = (await api.call("GET", f"/v1/endpoints/{made['id']}")).json()
+    assert read == {name: value for name, value in made.items() if name != "secret"}
+
+
+async def test_what_is_left_out_has_its_default(api: Client) -> None:
+    made = await make(api)
+    assert (made["events"], made["filter"], made["description"]) == (["shipment.*"], None, None)
+    assert (made["payload"], made["auth"], made["signature"]) == ("full", {"type": "none"}, ["v1"])
+    assert made["retry_schedule"] == [5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400]
+
+
+WRONG: list[tuple[dict[str, Any], str, str]] = [
+    ({"url": None}, "/url", "text"),
+    ({"url": "ftp://erp.example/"}, "/url", "http"),
+    ({"url": "https://user:pass@erp.example/"}, "/url", "auth"),
+    ({"description": 7}, "/description", "text"),
+    ({"description": "x" * 1001}, "/description", "1000"),
+    ({"metadata": []}, "/metadata", "object"),
+    ({"metadata": {str(number): 1 for number in range(51)}}, "/metadata", "50"),
+    ({"metadata": {"a": "x" * 17_000}}, "/metadata", "16 KiB"),
+    ({"events": []}, "/events", "empty"),
+    ({"events": ["shipment.stat*"]}, "/events/0", "star"),
+    ({"filter": {"country": ["IS"]}}, "/filter/country", 'did you mean "countries"?'),
+    ({"filter": {"countries": ["is"]}}, "/filter/countries/0", 'did you mean "IS"?'),
+    ({"payload": "all"}, "/payload", "full, changes, reference"),
+    ({"personal_data": "no"}, "/personal_data", "true or false"),
+    ({"format": "cloudevent"}, "/format", 'did you mean "cloudevents"?'),
+    ({"batch_size": 501}, "/batch_size", "1 to 500"),
+    ({"batch_wait_ms": -1}, "/batch_wait_ms", "0 to 60000"),
+    ({"ordering": "strict"}, "/ordering", "shipment, none"),
+    ({"auth": {"type": "digest"}}, "/auth/type", "basic"),
+    ({"auth": {"type": "basic", "username": "u"}}, "/auth/password", "missing"),
+    ({"auth": {"type": "bearer", "token": "t", "tokn": "u"}}, "/auth/tokn", 'did you mean "token"?'),
+    ({"headers": {"Host": "internal"}}, "/headers/Host", "host"),
+    ({"headers": {"X A": "1"}}, "/headers/X A", "letters"),
+    ({"headers": {"X-A": "a\r\nb"}}, "/headers/X-A", "ASCII"),
+    ({"headers": {"X-A": 1}}, "/headers/X-A", "text"),
+    ({"headers": {"webhook-id": "1"}}, "/headers/webhook-id", "Waypost"),
+    ({"signature": []}, "/signature", "v1"),
+    ({"signature": ["v2"]}, "/signature/0", "v1, v1a"),
+    ({"timeout_seconds": 0.5}, "/timeout_seconds", "1 to 60"),
+    ({"timeout_seconds": True}, "/timeout_seconds", "1 to 60"),
+    ({"max_in_flight": 257}, "/max_in_flight", "1 to 256"),
+    ({"max_in_flight": 1.5}, "/max_in_flight", "whole number"),
+    ({"rate_per_second": 0}, "/rate_per_second", "0.001"),
+    ({"retry_schedule": []}, "/retry_schedule", "1 to 30"),
+    ({"retry_schedule": [5, 0.05]}, "/retry_schedule/1", "0.1 to 604800"),
+    ({"retry_schedule": [1] * 31}, "/retry_schedule", "1 to 30"),
+    ({"coalesce": 1}, "/coalesce", "true or false"),
+    ({"start": "yesterday"}, "/start", "time"),
+    ({"start": "2026-11-23T13:31:00"}, "/start", "zone"),
+    ({"start": -1}, "/start", "0 to"),
+    ({"start": 5}, "/start", "position 0"),
+    ({"timeout_second": 5}, "/timeout_second", 'did you mean "timeout_seconds"?'),
+    ({"state": "paused"}, "/state", "read-only"),
+    ({"secret": "whsec_x"}, "/secret", "read-only"),
+]
+
+
+@pytest.mark.parametrize(("fields", "path", "words"), WRONG, ids=[f"{path} {words}" for _, path, words in WRONG])
+async def test_a_wrong_field_is_named_and_nothing_is_made(
+    api: Client, fields: dict[str, Any], path: str, words: str
+) -> None:
+    reply = await api.call("POST", "/v1/endpoints", {"url": URL, **fields})
+    assert reply.status == 422, reply.body
+    assert words in reply.places()[path]
+    assert (await api.call("GET", "/v1/endpoints")).json()["items"] == []
+
+
+async def test_all_wrong_fields_are_named_at_once(api: Client) -> None:
+    reply = await api.call("POST", "/v1/endpoints", {"evnts": [], "timeout_seconds": 99})
+    assert set(reply.places()) == {"/url", "/evnts", "/timeout_seconds"}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"payload": "changes"},
+        {"personal_data": False},
+        {"format": "batch"},
+        {"auth": {"type": "bearer", "token": "t"}},
+        {"signature": ["v1", "v1a"]},
+        {"rate_per_second": 5},
+        {"coalesce": True},
+    ],
+)
+async def test_what_this_version_cannot_do_is_refused_and_not_ignored(api: Client, fields: dict[str, Any]) -> None:
+    made = await api.call("POST", "/v1/endpoints", {"url": URL, **fields})
+    (path,) = made.places()
+    assert (made.status, path) == (422, f"/{next(iter(fields))}")
+    assert "not available in this version" in made.places()[path]
+    endpoint = await make(api)
+    changed = await api.call("PATCH", f"/v1/endpoints/{endpoint['id']}", fields)
+    assert changed.places() == made.places()
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/v1/endpoints/ep_1/replay"),
+        ("PUT", "/v1/event-types/invoice.created"),
+        ("POST", "/v1/events"),
+        ("POST", "/v1/accounts/default/portal-links"),
+    ],
+)
+async def test_an_operation_that_this_version_lacks_says_so(api: Client, method: str, path: str) -> None:
+    reply = await api.call(method, path, {})
+    assert (reply.status, reply.json()["type"]) == (422, "https://waypost.example/problems/not-available")
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1/", "http://[::1]/", "http://169.254.169.254/latest", "http://0x7f.1/"]
+)
+async def test_an_address_that_is_not_allowed_is_refused_at_creation_and_at_change(api: Client, url: str) -> None:
+    assert (await api.call("POST", "/v1/endpoints", {"url": url})).places().keys() == {"/url"}
+    endpoint = await make(api)
+    assert (await api.call("PATCH", f"/v1/endpoints/{endpoint['id']}", {"url": url})).status == 422
+    assert (await api.call("GET", f"/v1/endpoints/{endpoint['id']}")).json()["url"] == URL
+
+
+async def test_a_change_leaves_the_rest_as_it_was(api: Client) -> None:
+    endpoint = await make(
+        api, description="ERP", metadata={"team": "logistics", "tier": 1}, headers={"X-Key": "s3cret"}
+    )
+    patch = {"timeout_seconds": 2.5, "metadata": {"tier": None, "shift": "night"}, "events": ["*"]}
+    changed = (await api.call("PATCH", f"/v1/endpoints/{endpoint['id']}", patch)).json()
+    assert (changed["timeout_seconds"], changed["events"], changed["description"]) == (2.5, ["*"], "ERP")
+    assert changed["metadata"] == {"team": "logistics", "shift": "night"}
+    assert changed["headers"] == {"X-Key": "s3cret"}
+
+
+async def test_null_brings_a_field_back_to_its_default(api: Client) -> None:
+    endpoint = await make(api, filter={"countries": ["IS"]}, timeout_seconds=5, description="ERP")
+    patch = {"filter": None, "timeout_seconds": None, "description": None}
+    changed = (await api.call("PATCH", f"/v1/endpoints/{endpoint['id']}", patch)).json()
+    assert (changed["filter"], changed["timeout_seconds"], changed["description"]) == (None, 15, None)
+
+
+@pytest.mark.parametrize(
+    ("patch", "path"),
+    [({"url": None}, "/url"), ({"start": "beginning"}, "/start"), ({"id": None}, "/id"), ({"evnts": None}, "/evnts")],
+)
+async def test_a_change_that_cannot_be_is_named(api: Client, patch: dict[str, Any], path: str) -> None:
+    endpoint = await make(api)
+    reply = await api.call("PATCH", f"/v1/endpoints/{endpoint['id']}", patch)
+    assert (reply.status, list(reply.places())) == (422, [path])
+
+
+async def test_start_may_be_a_position_or_a_time(api: Client) -> None:
+    await book(api, "SO-1")
+    for start in (1, "beginning", "2026-11-23T13:31:00+02:00"):
+        endpoint = await make(api, start=start)
+        assert endpoint["start"] in (1, "beginning", "2026-11-23T11:31:00Z")
+    assert (await api.call("GET", f"/v1/endpoints/{endpoint['id']}")).json()["waiting"] == 2
+
+
+@on_both_databases
+async def test_events_of_an_endpoint_are_what_it_is_owed(api: Client) -> None:
+    endpoint = await make(api, events=["shipment.status.*"], start="beginning")
+    await book(api, "SO-1", "SO-2")
+    listed = (await api.call("GET", f"/v1/endpoints/{endpoint['id']}/events?limit=1")).json()
+    rest = (await api.call("GET", f"/v1/endpoints/{endpoint['id']}/events?after={listed['next']}")).json()
+    events = listed["items"] + rest["items"]
+    assert [(event["type"], event["position"]) for event in events] == [
+        ("shipment.status.booked", 2),
+        ("shipment.status.booked", 4),
+    ]
+    assert rest["next"] is None
+
+
+@on_both_databases
+async def test_pause_and_resume_answer_the_endpoint(api: Client) -> None:
+    endpoint = await make(api)
+    path = f"/v1/endpoints/{endpoint['id']}"
+    paused = await api.call("POST", f"{path}/pause")
+    again = await api.call("POST", f"{path}/pause")
+    assert (paused.status, paused.json()["state"], again.json()["state"]) == (200, "paused", "paused")
+    await book(api, "SO-1")
+    assert (await api.call("GET", path)).json()["waiting"] == 2
+    resumed = await api.call("POST", f"{path}/resume")
+    assert (resumed.status, resumed.json()["state"], resumed.json()["waiting"]) == (200, "active", 2)
+
+
+async def test_resuming_an_active_endpoint_is_fine_and_says_so(api: Client) -> None:
+    endpoint = await make(api)
+    reply = await api.call("POST", f"/v1/endpoints/{endpoint['id']}/resume")
+    assert (reply.status, reply.json()["state"]) == (200, "active")
+    assert "already" in reply.json()["state_reason"]
+    assert (await api.call("GET", f"/v1/endpoints/{endpoint['id']}")).json()["state_reason"] is None
+
+
+async def test_a_rotation_gives_a_new_secret_and_the_end_of_the_old_one(api: Client) -> None:
+    endpoint = await make(api)
+    path = f"/v1/endpoints/{endpoint['id']}/secret"
+    assert (await api.call("GET", path)).json() == {"secret": endpoint["secret"], "previous_expires_at": None}
+    rotated = (await api.call("POST", f"{path}/rotate", {"overlap_seconds": 60})).json()
+    assert rotated["secret"] != endpoint["secret"]
+    assert rotated["previous_expires_at"] is not None
+    assert (await api.call("GET", path)).json() == rotated
+    at_once = (await api.call("POST", f"{path}/rotate", {"overlap_seconds": 0})).json()
+    assert at_once["previous_expires_at"] is None
+
+
+async def test_the_overlap_is_a_day_unless_told(api: Client) -> None:
+    endpoint = await make(api)
+    assert (await api.call("POST", f"/v1/endpoints/{endpoint['id']}/secret/rotate")).json()["previous_expires_at"]
+    reply = await api.call("POST", f"/v1/endpoints/{endpoint['id']}/secret/rotate", {"overlap_seconds": -1})
+    assert reply.places().keys() == {"/overlap_seconds"}
+
+
+async def test_values_of_headers_are_hidden_from_tokens_that_may_not_change_them(
+    api: Client, caller: TokenMaker
+) -> None:
+    endpoint = await make(api, headers={"X-Key": "s3cret"})
+    reader = await caller("read")
+    path = f"/v1/endpoints/{endpoint['id']}"
+    assert (await reader.call("GET", path)).json()["headers"] == {"X-Key": "(hidden)"}
+    assert b"s3cret" not in (await reader.call("GET", "/v1/endpoints")).body
+    assert (await api.call("GET", path)).json()["headers"] == {"X-Key": "s3cret"}
+
+
+async def test_a_deleted_endpoint_is_gone(api: Client) -> None:
+    endpoint = await make(api)
+    assert (await api.call("DELETE", f"/v1/endpoints/{endpoint['id']}")).status == 204
+    assert (await api.call("DELETE", f"/v1/endpoints/{endpoint['id']}")).status == 404
+    assert (await api.call("GET", f"/v1/endpoints/{endpoint['id']}")).status == 404
+
+
+async def test_pages_of_endpoints(api: Client) -> None:
+    made = [(await make(api))["id"] for _ in range(3)]
+    first = (await api.call("GET", "/v1/endpoints?limit=2")).json()
+    second = (await api.call("GET", f"/v1/endpoints?limit=2&cursor={first['next']}")).json()
+    assert [item["id"] for item in first["items"] + second["items"]] == made
+    assert second["next"] is None
+
+
+async def test_the_test_button_sends_the_chosen_type(api: Client, delivery: QuietDelivery) -> None:
+    endpoint = await make(api)
+    path = f"/v1/endpoints/{endpoint['id']}/test"
+    chosen = await api.call("POST", path, {"type": "shipment.status.delivered"})
+    await api.call("POST", path)
+    assert (chosen.status, list(chosen.json())) == (200, ["verdict", "explanation", "event_id", "attempt"])
+    assert [kind for _, _, kind in delivery.tests] == ["shipment.status.delivered", None]
+
+
+async def test_a_type_that_does_not_exist_cannot_be_tested(api: Client, delivery: QuietDelivery) -> None:
+    endpoint = await make(api)
+    reply = await api.call("POST", f"/v1/endpoints/{endpoint['id']}/test", {"type": "shipment.status.deliverd"})
+    assert 'did you mean "shipment.status.delivered"?' in reply.places()["/type"]
+    assert delivery.tests == []
+
+
+async def test_an_endpoint_is_tested_20_times_at_once_and_60_times_a_minute(api: Client, clock: ManualClock) -> None:
+    endpoint, other = await make(api), await make(api)
+
+    async def press(one: dict[str, Any]) -> Reply:
+        return await api.call("POST", f"/v1/endpoints/{one['id']}/test")
+
+    assert [(await press(endpoint)).status for _ in range(21)] == [200] * 20 + [429]
+    assert (await press(endpoint)).headers["retry-after"] == "1"
+    assert (await press(other)).status == 200
+    clock.ahead_s += 1.01
+    assert [(await press(endpoint)).status for _ in range(2)] == [200, 429]
+
+
+async def test_deliveries_of_a_quiet_endpoint(api: Client) -> None:
+    endpoint = await make(api, events=["shipment.created"], start="beginning")
+    await book(api, "SO-1")
+    path = f"/v1/endpoints/{endpoint['id']}/deliveries"
+    (listed,) = (await api.call("GET", path)).json()["items"]
+    assert (listed["type"], listed["reference"], listed["state"]) == ("shipment.created", "SO-1", "waiting")
+    one = (await api.call("GET", f"{path}/{listed['event_id']}")).json()
+    assert list(one) == [
+        "event_id", "type", "reference", "state", "state_reason", "next_attempt_at", "waits_for", "attempts",
+    ]  # fmt: skip
+    resent = await api.call("POST", f"{path}/{listed['event_id']}/resend")
+    assert (resent.status, resent.json()["state"]) == (202, "waiting")
+
+
+@pytest.mark.parametrize("query", ["state=lost", "since=today", "shipment=", "cursor=%21%21"])
+async def test_a_wrong_filter_of_deliveries_is_400(api: Client, query: str) -> None:
+    endpoint = await make(api)
+    assert (await api.call("GET", f"/v1/endpoints/{endpoint['id']}/deliveries?{query}")).status == 400
+
+
+async def test_stats_of_an_endpoint_that_was_never_tried(api: Client) -> None:
+    endpoint = await make(api)
+    stats = (await api.call("GET", f"/v1/endpoints/{endpoint['id']}/stats?window=7d")).json()
+    assert stats["attempts"] == {"delivered": 0, "retrying": 0, "failed": 0}
+    assert (stats["latency_ms"], stats["state"]) == ({"p50": None, "p99": None}, "active")
