@@ -1,10 +1,10 @@
 """Accounts and tokens."""
 
 import pytest
-from conftest import OPERATOR_TOKEN
-from log.builders import DEFAULT, put
 from sqlalchemy import text
 
+from conftest import OPERATOR_TOKEN
+from log.builders import DEFAULT, put
 from waypost.errors import Conflict, NotFound
 from waypost.ids import AccountId
 from waypost.log import AccountSettings, Database, Log, units

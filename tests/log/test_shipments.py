@@ -4,9 +4,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from log.builders import DEFAULT, a_report, put
 from sqlalchemy import text
 
+from log.builders import DEFAULT, a_report, put
 from waypost.errors import BadRequest, NotFound
 from waypost.log import Accepted, Log, Request, Unit
 

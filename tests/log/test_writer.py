@@ -70,7 +70,7 @@ async def test_requests_that_arrive_together_share_a_commit(log: Log, database: 
     counted = []
     event.listen(database.writer, "commit", counted.append)
     await together(log, *(a_report(f"SO-{number}") for number in range(20)))
-    assert len(counted) == 2
+    assert len(counted) <= 2  # one more when the first had begun already
 
 
 async def test_a_unit_that_refuses_is_undone_alone_and_gives_its_numbers_back(log: Log, database: Database) -> None:

@@ -19,7 +19,7 @@ from waypost.events.envelope import encode_event
 from waypost.events.kinds import event_type
 from waypost.ids import AccountId, EventId, ShipmentId
 from waypost.log import erasure, numbers
-from waypost.log.database import execute_many
+from waypost.log.database import execute_many, insert_into
 from waypost.log.records import Accepted, EventRef
 from waypost.log.tables import events, intake_shipments, shipment_keys, shipments
 from waypost.log.transaction import AccountHead, Tx
@@ -315,16 +315,12 @@ def _write(tx: Tx, known: Known, writes: _Writes) -> None:
         (delete_shipment_keys(), [_key_row(shipment, key, "old_") for shipment in dirty for key in shipment.keys[0]]),
         (insert_shipment_keys(), [_key_row(shipment, key) for shipment in dirty for key in shipment.keys[1]]),
         (insert_events(), writes.events),
-        (link_messages(), _once_each(writes.links)),
+        (link_messages(tx.dialect), writes.links),
     )
     for statement, rows in rows_by_statement:
         execute_many(tx.connection, statement, rows)
     for shipment in writes.erased:
         erasure.erase_history(tx, shipment.account_id, shipment.shipment_id)
-
-
-def _once_each(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return list({tuple(row.values()): row for row in rows}.values())
 
 
 def _shipment_row(shipment: _Shipment) -> dict[str, Any]:
@@ -396,9 +392,9 @@ def insert_events() -> Insert:
 
 
 @cache
-def link_messages() -> Insert:
-    """Which shipments were read from which message, a row each."""
-    return insert(intake_shipments)
+def link_messages(dialect: str) -> Insert:
+    """Which shipments were read from which message, a row each; several reports of one message may say the same."""
+    return insert_into(dialect, intake_shipments).on_conflict_do_nothing()
 
 
 @cache

@@ -126,7 +126,7 @@ def _insert_token(
         "operator": operator,
         "created_at": tx.now_us,
     }
-    statement = insert_into(tx.connection, tokens)
+    statement = insert_into(tx.dialect, tokens)
     replaced = {"token_hash": statement.excluded.token_hash, "revoked_at": None}
     statement = statement.on_conflict_do_update(index_elements=["account_id", "token_id"], set_=replaced)
     tx.connection.execute(statement, row)

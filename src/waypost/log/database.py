@@ -29,6 +29,7 @@ WRITER_CACHE_KIB = 32 * 1024  # the upper pages of every index for a million eve
 READER_CACHE_KIB = 4 * 1024
 CHECKPOINT_PAGES = 2_000  # 8 MB of write-ahead log: each hot page is copied back once for many commits
 WAL_BYTES_KEPT = 64 * 1024 * 1024  # a log that a long reader made grow is cut back to this
+COMPILED_MAX = 200
 SQLITE_VERSION_MIN = (3, 51, 3)
 
 
@@ -88,9 +89,9 @@ def sqlite_version() -> str:
     return str(sqlite3.sqlite_version)
 
 
-def insert_into(connection: Connection, table: AnyTable) -> "sqlite.Insert | postgresql.Insert":
+def insert_into(dialect: str, table: AnyTable) -> "sqlite.Insert | postgresql.Insert":
     """An INSERT that knows ON CONFLICT, which both databases write alike but SQLAlchemy keeps in two places."""
-    return sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
+    return sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
 
 
 def execute_many(connection: Connection, statement: Executable, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -98,6 +99,7 @@ def execute_many(connection: Connection, statement: Executable, rows: Sequence[M
 
     SQLAlchemy leads every value of every row through its own machinery, which costs more than SQLite needs to store
     it. Here the statement is compiled once, and the rows go to the driver as they are: texts, integers and bytes.
+    The same statement object must come each time, so the functions that make them are cached.
     """
     if rows:
         connection.exec_driver_sql(_compiled(connection, statement, tuple(rows[0])), rows)
@@ -108,6 +110,7 @@ def _compiled(connection: Connection, statement: Any, columns: tuple[str, ...]) 
     sql = _compiled_statements.get(key)
     if sql is None:
         sql = str(statement.compile(dialect=connection.dialect, column_keys=list(columns)))
+        assert len(_compiled_statements) < COMPILED_MAX, "a statement is made anew for each execution"
         _compiled_statements[key] = sql
     return sql
 

@@ -210,7 +210,7 @@ def _settings_columns(
 
 def _put_version(tx: Tx, account_id: AccountId, endpoint_id: EndpointId, from_position: int, wants: Wants) -> None:
     row = {"account_id": account_id, "endpoint_id": endpoint_id, "from_position": from_position}
-    statement = insert_into(tx.connection, endpoint_versions)
+    statement = insert_into(tx.dialect, endpoint_versions)
     statement = statement.on_conflict_do_update(
         index_elements=["account_id", "endpoint_id", "from_position"], set_={"wants": statement.excluded.wants}
     )

@@ -83,7 +83,7 @@ def keep(tx: Tx, kept: Iterable[tuple[Scope, KeptAnswer, Once[Any]]]) -> None:
     rows = [_row(tx, scope, answer, sealed=once.secret) for scope, answer, once in kept]
     if not rows:
         return
-    statement = insert_into(tx.connection, idempotency)
+    statement = insert_into(tx.dialect, idempotency)
     fresh = {name: statement.excluded[name] for name in rows[0] if name not in ("account_id", "scope")}
     tx.connection.execute(statement.on_conflict_do_update(index_elements=["account_id", "scope"], set_=fresh), rows)
 

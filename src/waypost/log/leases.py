@@ -9,6 +9,7 @@ Leases are the one thing that is looked up across accounts.
 """
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
@@ -16,6 +17,7 @@ from sqlalchemy import (
     Delete,
     Insert,
     Select,
+    Update,
     and_,
     bindparam,
     delete,
@@ -29,7 +31,7 @@ from sqlalchemy import (
 
 from waypost.events.envelope import encode_account_event
 from waypost.ids import AccountId, EndpointId
-from waypost.log.database import database_now, insert_into
+from waypost.log.database import database_now, execute_many, insert_into
 from waypost.log.endpoints import read_endpoint
 from waypost.log.events import log_end
 from waypost.log.owed import settled_past_cursor
@@ -91,7 +93,7 @@ def release_leases(owner: str) -> Unit[None]:
 
 def _renew(tx: Tx, owner: str, ttl_s: float) -> None:
     until = database_now(tx.connection, tx.now_us) + round(ttl_s * 1_000_000)
-    statement = insert_into(tx.connection, workers).values(owner=owner, lease_until=until)
+    statement = insert_into(tx.dialect, workers).values(owner=owner, lease_until=until)
     statement = statement.on_conflict_do_update(
         index_elements=["owner"], set_={"lease_until": statement.excluded.lease_until}
     )
@@ -178,15 +180,13 @@ def persist(writes: Sequence[EndpointWrite]) -> Unit[set[Name]]:
 def _store_endpoints(tx: Tx, writes: Sequence[EndpointWrite], versions: dict[Name, int]) -> None:
     """Set cursors and standings, one statement for each of the two."""
     cursors = [_of(write) | {"cursor": write.cursor} for write in writes if write.cursor is not None]
-    if cursors:
-        tx.connection.execute(update(endpoints).where(_bound_endpoint()), cursors)
+    execute_many(tx.connection, update_endpoint(), cursors)
     standings = [
         _of(write) | _standing_columns(write)
         for write in writes
         if write.standing is not None and write.standing.version == versions[write.account_id, write.endpoint_id]
     ]
-    if standings:
-        tx.connection.execute(update(endpoints).where(_bound_endpoint()), standings)
+    execute_many(tx.connection, update_endpoint(), standings)
 
 
 def _standing_columns(write: EndpointWrite) -> dict[str, object]:
@@ -206,14 +206,11 @@ def _standing_columns(write: EndpointWrite) -> dict[str, object]:
 def _store_rows(tx: Tx, writes: Sequence[EndpointWrite]) -> None:
     """Write attempts and pending rows. All of it may come a second time, after an answer that was lost."""
     tried = [_attempt_row(write, attempt) for write in writes for attempt in write.attempts]
-    if tried:
-        tx.connection.execute(insert_attempts(tx.connection), tried)
+    execute_many(tx.connection, insert_attempts(tx.dialect), tried)
     gone = [_of(write) | {"of_position": position} for write in writes for position in write.pending_gone]
-    if gone:
-        tx.connection.execute(delete_pending(), gone)
+    execute_many(tx.connection, delete_pending(), gone)
     put = [pending_row(write.account_id, write.endpoint_id, row) for write in writes for row in write.pending_put]
-    if put:
-        tx.connection.execute(put_pending(tx.connection), put)
+    execute_many(tx.connection, put_pending(tx.dialect), put)
 
 
 def _of(write: EndpointWrite) -> dict[str, Any]:
@@ -290,7 +287,7 @@ def _next_sequence(tx: Tx, account_id: AccountId, key: str) -> int:
     """Count one more event of a key that is no shipment. Under the account's lock."""
     mine = event_keys.c.account_id == account_id, event_keys.c.key == key
     last = tx.connection.execute(select(event_keys.c.sequence).where(*mine)).scalar() or 0
-    statement = insert_into(tx.connection, event_keys)
+    statement = insert_into(tx.dialect, event_keys)
     statement = statement.on_conflict_do_update(
         index_elements=["account_id", "key"], set_={"sequence": statement.excluded.sequence}
     )
@@ -314,11 +311,19 @@ def locked_epochs(names: set[Name]) -> Select[Any]:
     return mine.order_by(columns.account_id, columns.endpoint_id).with_for_update()
 
 
-def insert_attempts(connection: Connection) -> Insert:
+@cache
+def update_endpoint() -> Update:
+    """Set columns of the endpoint `:of_endpoint` of `:of_account`. By the primary key."""
+    return update(endpoints).where(_bound_endpoint())
+
+
+@cache
+def insert_attempts(dialect: str) -> Insert:
     """Attempts, a row each; one that is there already stays as it is."""
-    return insert_into(connection, attempts).on_conflict_do_nothing()
+    return insert_into(dialect, attempts).on_conflict_do_nothing()
 
 
+@cache
 def delete_pending() -> Delete:
     """Drop the pending row at `:of_position`. By the primary key."""
     columns = pending.c
@@ -326,9 +331,10 @@ def delete_pending() -> Delete:
     return delete(pending).where(*mine, columns.position == bindparam("of_position"))
 
 
-def put_pending(connection: Connection) -> Insert:
+@cache
+def put_pending(dialect: str) -> Insert:
     """Pending rows, each in the place of the one at its position."""
-    statement = insert_into(connection, pending)
+    statement = insert_into(dialect, pending)
     names = ("state", "due_at", "failures", "attempts", "first_attempt_at", "last_attempt_at")
     fresh = {name: statement.excluded[name] for name in names}
     return statement.on_conflict_do_update(index_elements=["account_id", "endpoint_id", "position"], set_=fresh)

@@ -9,6 +9,7 @@ from sqlalchemy import Select, func, select
 
 from waypost.errors import NotFound
 from waypost.ids import AccountId, EndpointId, EventId
+from waypost.log.database import execute_many
 from waypost.log.deliveries import delivery_at
 from waypost.log.endpoints import read_endpoint
 from waypost.log.leases import pending_of, pending_row, put_pending
@@ -35,7 +36,7 @@ def resend(account_id: AccountId, endpoint_id: EndpointId, event_id: str) -> Uni
         settled = settled_past_cursor(tx.connection, account_id, endpoint_id, endpoint.cursor)
         if row is not None or event.position <= endpoint.cursor or event.position in settled:
             asked = _asked_again(tx, endpoint_id, event, None if row is None else PendingRow(*row))
-            tx.connection.execute(put_pending(tx.connection), [pending_row(account_id, endpoint_id, asked)])
+            execute_many(tx.connection, put_pending(tx.dialect), [pending_row(account_id, endpoint_id, asked)])
             tx.changed_endpoints.add((account_id, endpoint_id))
         return delivery_at(tx.connection, endpoint, event.position)
 

@@ -47,6 +47,11 @@ class Tx:
     tokens_changed: bool = False
     effects: list[Callable[[], None]] = field(default_factory=list)
 
+    @property
+    def dialect(self) -> str:
+        """`sqlite` or `postgresql`."""
+        return self.connection.dialect.name
+
     def lock(self, account_ids: Iterable[AccountId]) -> None:
         """Lock the rows of these accounts, in one order for every process, and read the clock after.
 

@@ -1,0 +1,80 @@
+"""Erasing the people of a shipment, and nothing else."""
+
+import msgspec
+from sqlalchemy import text
+
+from log.builders import DEFAULT, NOON, a_report, a_write, an_attempt, endpoint_name, log_rows, once, owned, put
+from log.test_sources import a_scan, take
+from waypost.log import AcceptReport, Database, Log, units
+from waypost.shipments.report import EraseReport
+
+CANARY = "Baðhús og Gufa"
+PEOPLE = {"parties": {"consignee": {"name": CANARY, "contact": {"name": CANARY, "email": "canary@gufa.example"}}}}
+
+
+async def erase(log: Log, reference: str = "SO-1") -> None:
+    await log.do(AcceptReport(DEFAULT, reference, EraseReport()))
+
+
+def whole_database(database: Database) -> str:
+    """Everything that is stored, as text."""
+    with database.readers.connect() as connection:
+        tables = ("shipments", "shipment_keys", "events", "attempts", "idempotency", "intake_messages")
+        rows = [connection.execute(text(f"SELECT * FROM {table}")).all() for table in tables]
+    return str([[_shown(value) for value in row] for table in rows for row in table])
+
+
+def _shown(value: object) -> object:
+    return bytes(value).decode("utf-8", "replace") if isinstance(value, bytes | memoryview) else value
+
+
+async def test_the_people_are_gone_from_everything_stored(log: Log, database: Database) -> None:
+    endpoint = await owned(log)
+    await put(log, **PEOPLE)
+    await log.do_once(a_report(weight=7, **PEOPLE), once())
+    answered = msgspec.json.encode({"number": 1, "response": {"headers": {"x": CANARY}, "body": CANARY}})
+    row = (await log_rows(log))[0]
+    await log.persist([a_write(endpoint, attempts=(an_attempt(row, detail=answered),))])
+    assert CANARY in whole_database(database)
+    await erase(log)
+    stored = whole_database(database)
+    assert CANARY not in stored
+    assert "canary@gufa.example" not in stored
+
+
+async def test_ids_sequences_and_times_stay(log: Log) -> None:
+    await put(log, **PEOPLE)
+    before = await log_rows(log)
+    await erase(log)
+    after = await log_rows(log)
+    for old, new in zip(before, after, strict=False):
+        kept = ("id", "type", "timestamp", "recorded_at", "reference", "sequence", "position")
+        told_before, told_after = msgspec.json.decode(old.body), msgspec.json.decode(new.body)
+        assert {name: told_before[name] for name in kept} == {name: told_after[name] for name in kept}
+
+
+async def test_the_raw_message_it_was_read_from_is_blanked(log: Log, database: Database) -> None:
+    await take(log, a_scan(), body=CANARY.encode())
+    await erase(log, "EZ4000")
+    (message,) = (await log.list_messages(DEFAULT, "src_1")).items
+    assert message.body == b""
+    assert message.erased_at is not None
+
+
+async def test_other_shipments_are_left_alone(log: Log) -> None:
+    await put(log, "SO-1", **PEOPLE)
+    await put(log, "SO-2", **PEOPLE)
+    await erase(log, "SO-1")
+    assert CANARY in (await log.get_shipment(DEFAULT, "SO-2")).json.decode()
+    assert all(CANARY in row.body.decode() for row in await log.shipment_events(DEFAULT, "SO-2", 0))
+
+
+async def test_the_answers_of_a_deleted_endpoint_are_erased_too(log: Log, database: Database) -> None:
+    endpoint = await owned(log)
+    await put(log, **PEOPLE)
+    row = (await log_rows(log))[0]
+    answered = msgspec.json.encode({"number": 1, "response": {"headers": {}, "body": CANARY}})
+    await log.persist([a_write(endpoint, attempts=(an_attempt(row, detail=answered, started_at=NOON),))])
+    await log.do(units.delete_endpoint(*endpoint_name(endpoint)))
+    await erase(log)
+    assert CANARY not in whole_database(database)
