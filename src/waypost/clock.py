@@ -3,7 +3,7 @@
 A test or a simulator brings its own clock and its own randomness; `SystemClock` and `IdSource` are the real ones.
 """
 
-import secrets
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -14,6 +14,7 @@ from waypost.ids import RANDOM_BITS, EndpointId, EventId, ShipmentId, ulid
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+RANDOM_BLOCK_BYTES = 4096
 
 
 class Clock(Protocol):
@@ -51,12 +52,28 @@ def from_micros(micros: int) -> datetime:
     return EPOCH + timedelta(microseconds=micros)
 
 
+class RandomBits:
+    """Gives random bits out of the system's, drawn in blocks: a draw for each id would cost more than the id."""
+
+    def __init__(self) -> None:
+        self._block = b""
+        self._used = 0
+
+    def __call__(self, bits: int) -> int:
+        """Give `bits` random bits as a number. Not for secrets, and not for two threads at once."""
+        size = (bits + 7) // 8
+        if self._used + size > len(self._block):
+            self._block, self._used = os.urandom(RANDOM_BLOCK_BYTES), 0
+        self._used += size
+        return int.from_bytes(self._block[self._used - size : self._used], "big") >> (size * 8 - bits)
+
+
 class IdSource:
     """Makes ids that sort in the order they were made within this process, also when the clock steps back."""
 
-    def __init__(self, randomness: Callable[[int], int] = secrets.randbits) -> None:
-        """`randomness` gives that many random bits; a simulator brings its own."""
-        self._randomness = randomness
+    def __init__(self, randomness: Callable[[int], int] | None = None) -> None:
+        """`randomness` gives that many random bits, asked by one thread at a time; a simulator brings its own."""
+        self._randomness = randomness or RandomBits()
         self._lock = threading.Lock()
         self._last_ms = 0
         self._last_random = 0

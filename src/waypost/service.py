@@ -57,7 +57,8 @@ async def run_service(settings: Settings, *, ready: Callable[[], None] | None = 
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
     async with open_log(settings) as log, _delivering(settings, log) as (services, deliveries):
-        server = _server(settings, create_app(services))
+        app = create_app(services)
+        server = _server(settings, app)
         serving = asyncio.create_task(server.serve())
         stopping = asyncio.create_task(stop.wait())
         try:
@@ -67,6 +68,7 @@ async def run_service(settings: Settings, *, ready: Callable[[], None] | None = 
             await asyncio.wait({serving, stopping, deliveries}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             stopping.cancel()
+            app.close()
             server.stop()  # type: ignore[no-untyped-call]
             with contextlib.suppress(asyncio.CancelledError):
                 await serving
