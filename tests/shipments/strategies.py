@@ -4,7 +4,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from shipments.builders import at
+from shipments.builders import at, carrier_scan
 from waypost.shipments.standing import LIFECYCLE
 
 TEXT = st.sampled_from(["a", "b", "c/d", "e~f", "ö"])
@@ -48,24 +48,63 @@ DOCUMENTS = st.fixed_dictionaries(
     },
 )
 
-# Half of the scans are of one unit, and many fall together in one moment.
+# Half of the scans are of one unit, many fall together in one moment, and some take the place of another.
 SCANS = st.lists(
     st.builds(
-        lambda number, status, hours, unit, kind, condition: {
+        lambda number, status, hours, unit, kind, condition, other: {
             "id": f"s{number}",
             "status": status,
             "occurred_at": at(hours).isoformat(),
             "handling_unit_id": unit,
             "kind": kind,
             "condition": condition,
+            "supersedes": other and f"s{other}",
         },
-        st.integers(0, 10_000),
+        st.integers(1, 12),
         st.sampled_from(LIFECYCLE),
         st.integers(-5, 4),
         st.sampled_from([None, None, "x", "y"]),
         st.sampled_from(["scan", "scan", "scan", "manual"]),
         st.sampled_from([None, None, "ok", "delayed", "exception"]),
+        st.sampled_from([None, None, None, *range(1, 13)]),
     ),
     max_size=7,
     unique_by=lambda scan: scan["id"],
+)
+
+# A carrier sends versions of one event, takes events back, and guesses the zone of those that it gives no id.
+CARRIER_SCANS = st.lists(
+    st.one_of(
+        st.builds(
+            lambda name, version, status, hours, retracted: carrier_scan(
+                status, hours, id=name, updated_at=at(version), retracted=retracted
+            ),
+            st.sampled_from(["e1", "e2"]),
+            st.integers(-20, -10),
+            st.sampled_from(LIFECYCLE),
+            st.integers(-5, 1),
+            st.booleans(),
+        ),
+        st.builds(
+            lambda status, hour, zone: carrier_scan(
+                status, occurred_local=f"2026-12-01T{hour:02}:00:00", time_zone=zone[0], zone_source=zone[1]
+            ),
+            st.sampled_from(["collected", "in_transit", "delivered"]),
+            st.integers(6, 9),
+            st.sampled_from(
+                [
+                    ("Europe/Tallinn", "given"),
+                    ("Atlantic/Reykjavik", "location"),
+                    ("UTC", "assumed"),
+                    ("UTC", "account"),
+                ]
+            ),
+        ),
+    ),
+    max_size=7,
+    unique_by=lambda scan: (
+        (scan.id, scan.updated_at, scan.status, scan.occurred_local, scan.zone_source)
+        if scan.id is None
+        else (scan.id, scan.updated_at)
+    ),
 )

@@ -115,3 +115,17 @@ def test_what_a_carrier_said_survives_a_put(freight):
     freight.carrier(documents=(Document(kind="pod", url="https://carrier.example/pod/1"),))
     assert freight.put(eta()) == []
     assert [document.id for document in freight.shown.documents] == ["pod:https://carrier.example/pod/1"]
+
+
+def test_a_late_statement_of_the_carrier_does_not_overrule_the_document(freight):
+    freight.scan(a_scan(**eta(60), hours=-1))
+    freight.put(eta(120))
+    assert freight.scan(a_scan(**eta(30), hours=-2)) == ["recorded"]
+    assert freight.shown.eta.at == at(98)
+
+
+def test_a_carrier_that_says_the_same_in_another_scan_states_it_anew(freight):
+    freight.scan(a_scan(**eta(60), hours=-2))
+    freight.put(eta(120))
+    assert freight.scan(a_scan(**eta(60), hours=-1)) == ["recorded", "eta_changed"]
+    assert freight.shown.eta.at == at(97)

@@ -4,7 +4,7 @@ import pytest
 
 from shipments.builders import Freight, document
 from waypost.errors import InvalidDocument
-from waypost.shipments import DetailsChanged
+from waypost.shipments import DetailsChanged, Document
 
 
 @pytest.fixture
@@ -117,3 +117,17 @@ def test_a_patch_may_state_a_status(freight):
 def test_a_patch_with_a_lower_revision_is_stale(freight):
     assert freight.patch({"revision": 3, "tags": []}) == []
     assert freight.outcome.stale
+
+
+def test_a_paper_that_a_carrier_added_can_be_added_to(freight):
+    freight.carrier(documents=(Document(id="pod-1", kind="pod", url="https://carrier.example/pod/1"),))
+    assert freight.patch({"documents": [{"id": "pod-1", "mime": "image/png"}]}) == ["updated"]
+    paper = freight.shown.documents[-1]
+    assert (paper.kind, paper.mime, paper.url) == ("pod", "image/png", "https://carrier.example/pod/1")
+
+
+def test_a_patch_of_very_many_items_is_merged_in_time_linear_in_them(freight):
+    many = [{"id": f"g{n}", "quantity": "1"} for n in range(5000)]
+    freight.put({"goods": many})
+    assert freight.patch({"goods": [item | {"quantity": "2"} for item in reversed(many)]}) == ["updated"]
+    assert {goods.quantity for goods in freight.shown.goods} == {"2"}

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shipments.builders import Freight, shown_as_json, told_by_changes
-from shipments.strategies import DOCUMENTS, SCANS
+from shipments.strategies import CARRIER_SCANS, DOCUMENTS, SCANS
 from waypost.shipments import (
     DetailsChanged,
     StatusChanged,
@@ -37,6 +37,15 @@ def test_the_standing_is_the_same_in_whatever_order_scans_arrive(document, scans
         apart.scan(scan)
     assert apart.state.standing == together.state.standing
     assert [event.id for event in apart.shown.tracking_events] == [event.id for event in together.shown.tracking_events]
+
+
+@given(DOCUMENTS, CARRIER_SCANS, st.data())
+def test_versions_retractions_and_guessed_zones_end_alike_in_whatever_order(document, scans, data):
+    together, apart = a_shipment(document), a_shipment(document)
+    together.carrier(*scans)
+    for scan in data.draw(st.permutations(scans)):
+        apart.carrier(scan)
+    assert apart.state.standing == together.state.standing
 
 
 @given(DOCUMENTS, SCANS)

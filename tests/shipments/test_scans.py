@@ -324,3 +324,9 @@ def test_arrivals_are_counted(freight):
         ("collected", 2),
         ("in_transit", 1),
     ]
+
+
+def test_what_was_taken_back_stays_so_when_its_first_version_was_slower(freight):
+    freight.carrier(carrier_scan("delivered", id="e2", retracted=True))
+    assert freight.carrier(carrier_scan("delivered", id="e2", updated_at=at(-1))) == []
+    assert freight.shown.status == "booked"

@@ -1,13 +1,14 @@
 """The fold: which event moves a status, and which does not."""
 
 import datetime as dt
+from functools import reduce
 from itertools import permutations
 
 import pytest
 
 from shipments.builders import NOW, at
 from waypost.shipments import TrackingEvent
-from waypost.shipments.standing import Fold, order_of
+from waypost.shipments.standing import NOTHING, Fold, order_of
 
 
 def event(status, hours=-1, kind="scan", **fields):
@@ -23,10 +24,8 @@ def event(status, hours=-1, kind="scan", **fields):
 
 
 def standing(*events, units=(), is_return=False):
-    fold = Fold(units, is_return=is_return, created_at=NOW)
-    for one in sorted(events, key=order_of):
-        fold.take(one)
-    return fold.standing
+    fold = Fold(units, is_return=is_return)
+    return reduce(fold.step, sorted(events, key=order_of), NOTHING).standing(NOW)
 
 
 def test_without_events_a_shipment_is_booked_since_it_was_made():

@@ -131,11 +131,11 @@ def _item_changes(path: str, old: Sequence[Any], new: Sequence[Any]) -> Iterator
 
 
 def _set_changes(path: str, old: Sequence[str], new: Sequence[str]) -> Iterator[Change]:
-    for text in sorted(old):
-        if text not in new:
-            yield Change(f"{path}/{escape(text)}", "removed", text, None)
+    before, after = set(old), set(new)
+    for text in sorted(before - after):
+        yield Change(f"{path}/{escape(text)}", "removed", text, None)
     for text in new:
-        if text not in old:
+        if text not in before:
             yield Change(f"{path}/{escape(text)}", "added", None, text)
 
 

@@ -10,24 +10,24 @@ from waypost.shipments.state import ETA_HISTORY_MAX, CarrierStatement
 MINUTES_A_DAY = 24 * 60
 
 
-def carriers_eta(events: Iterable[TrackingEvent], statement: CarrierStatement) -> Eta | None:
-    """Give the ETA that carriers stated last.
+def carriers_eta(events: Iterable[TrackingEvent], statement: CarrierStatement) -> tuple[Eta | None, str | None]:
+    """Give the ETA that carriers stated last, and the id of the event that stated it, if it was one.
 
     `events` are the valid ones. A scan that came late does not bring its old ETA back: statements are ordered by when
     they were made. An estimate's own time is the ETA, so it was made when it arrived.
     """
     latest: tuple[dt.datetime, int] | None = None
-    eta: Eta | None = None
+    best: TrackingEvent | None = None
     for event in events:
         if event.eta is None:
             continue
         stated = event.received_at if event.classifier != "actual" else min(event.occurred_at, event.received_at)
         if latest is None or (stated, event.sequence) > latest:
-            latest, eta = (stated, event.sequence), event.eta
+            latest, best = (stated, event.sequence), event
     said_at = statement.eta_stated_at
     if statement.eta is not None and said_at is not None and (latest is None or said_at >= latest[0]):
-        return statement.eta
-    return eta
+        return statement.eta, None
+    return (best.eta, best.id) if best else (None, None)
 
 
 def current(before: CurrentEta | None, eta: Eta | None, now: dt.datetime) -> CurrentEta | None:

@@ -74,18 +74,32 @@ def ids_for(part: type[msgspec.Struct], items: Sequence[Any]) -> list[str]:
     return ids
 
 
-def same_natural_key(part: type[msgspec.Struct], given: Mapping[str, Any], item: Mapping[str, Any]) -> bool:
-    """Tell whether an item given without id means `item`, both as JSON values.
+def names_of(part: type[msgspec.Struct], item: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """List the names by which an item without id may mean this one: any of a unit's numbers, all of another's key.
 
-    A unit is known by either of its numbers, a tracking number also when the carrier is left out.
+    A tracking number is also meant when its carrier is left out.
     """
+    keys: list[tuple[str, ...]]
     if part is HandlingUnit:
-        return any(given.get(name) and given[name] == item.get(name) for name in ("sscc", "tracking_number"))
-    if part is TrackingNumber:
-        names: tuple[str, ...] = ("value", "carrier") if given.get("carrier") else ("value",)
+        keys = [("sscc",), ("tracking_number",)]
+    elif part is TrackingNumber:
+        keys = [("value", "carrier"), ("value",)]
     else:
-        names = NATURAL_KEYS.get(part, ())
-    return bool(names) and all(given.get(name) and given[name] == item.get(name) for name in names)
+        keys = [NATURAL_KEYS.get(part, ())]
+    return [name for key in keys if key and (name := _name_by(key, item))]
+
+
+def name_meant(part: type[msgspec.Struct], given: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """List the names by which an item given without id looks for the one it means."""
+    names = names_of(part, given)
+    return names[:1] if part is TrackingNumber else names
+
+
+def _name_by(key: tuple[str, ...], item: Mapping[str, Any]) -> tuple[str, ...] | None:
+    values = [item.get(field) for field in key]
+    if not all(isinstance(value, str) and value for value in values):
+        return None
+    return (*key, *map(str, values))
 
 
 def _free_place(wanted: str, taken: set[str]) -> str:

@@ -12,7 +12,7 @@ import msgspec
 from waypost.errors import FieldError, InvalidDocument
 from waypost.shipments.checking import escape, invalid
 from waypost.shipments.model import ShipmentDocument
-from waypost.shipments.naming import same_natural_key
+from waypost.shipments.naming import name_meant, names_of
 from waypost.shipments.plans import PartPlan, plan_of
 from waypost.shipments.reading import read_document_value
 
@@ -75,30 +75,27 @@ class _Merge:
         return merged
 
     def _items(self, base: list[Any], patch: list[Any], plan: PartPlan, path: str) -> list[Any]:
-        items: list[Any] = list(base)
+        known = _Items(base, plan)
         named: set[str] = set()
         for number, given in enumerate(patch):
             if not isinstance(given, Mapping):
-                items.append(given)
+                known.add(given)
                 continue
             self._check_named_once(given, named, f"{path}/{number}")
-            place = _place_of(given, items, plan)
+            place = known.place_of(given)
             if REMOVE in given:
                 if given[REMOVE] is not True:
                     self.errors.append(FieldError(f"{path}/{number}/{REMOVE}", "should be true"))
                 elif place is not None:
-                    del items[place]
+                    known.remove(place)
                 continue
-            kept = {} if place is None else items[place]
+            kept = {} if place is None else known.items[place]
             merged = self.part(kept, given, plan, f"{path}/{number}")
             if kept.get("id"):
                 merged["id"] = kept["id"]
             self._numbers[id(merged)] = number
-            if place is None:
-                items.append(merged)
-            else:
-                items[place] = merged
-        return items
+            known.add(merged, place)
+        return known.left()
 
     def _check_named_once(self, item: Mapping[str, Any], named: set[str], path: str) -> None:
         item_id = item.get("id")
@@ -108,10 +105,45 @@ class _Merge:
             named.add(item_id)
 
 
-def _place_of(given: Mapping[str, Any], items: list[Any], plan: PartPlan) -> int | None:
-    """Find the item that `given` means: by its id, or without one by its natural key when only one has it."""
-    known = [(place, item) for place, item in enumerate(items) if isinstance(item, Mapping)]
-    if item_id := given.get("id"):
-        return next((place for place, item in known if item.get("id") == item_id), None)
-    alike = [place for place, item in known if same_natural_key(plan.type, given, item)]
-    return alike[0] if len(alike) == 1 else None
+class _Items:
+    """The items of a list while it is patched, found by id or natural key without a search through all of them."""
+
+    def __init__(self, base: list[Any], plan: PartPlan) -> None:
+        self.items: list[Any] = []
+        self._plan = plan
+        self._gone: set[int] = set()
+        self._by_id: dict[str, int] = {}
+        self._by_name: dict[tuple[str, ...], set[int]] = {}
+        for item in base:
+            self.add(item)
+
+    def add(self, item: Any, place: int | None = None) -> None:
+        """Put an item in, in place of the one at `place` or at the end."""
+        if place is None:
+            place = len(self.items)
+            self.items.append(item)
+        else:
+            self.items[place] = item
+        if isinstance(item, Mapping):
+            if isinstance(item.get("id"), str):
+                self._by_id[item["id"]] = place
+            for name in names_of(self._plan.type, item):
+                self._by_name.setdefault(name, set()).add(place)
+
+    def remove(self, place: int) -> None:
+        """Take an item out; the places of the others stay as they are."""
+        self._gone.add(place)
+
+    def place_of(self, given: Mapping[str, Any]) -> int | None:
+        """Find the item that `given` means: by its id, or without one by its natural key when only one has it."""
+        if item_id := given.get("id"):
+            place = self._by_id.get(item_id) if isinstance(item_id, str) else None
+            return None if place in self._gone else place
+        alike: set[int] = set()
+        for name in name_meant(self._plan.type, given):
+            alike |= self._by_name.get(name, set()) - self._gone
+        return alike.pop() if len(alike) == 1 else None
+
+    def left(self) -> list[Any]:
+        """Give the items that were not taken out."""
+        return [item for place, item in enumerate(self.items) if place not in self._gone]

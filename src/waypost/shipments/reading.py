@@ -96,7 +96,7 @@ def read_tracking_events(body: bytes) -> list[TrackingEventInput]:
     decoder: Any = _events_decoder if body.lstrip()[:1] == b"[" else _event_decoder
     try:
         decoded = decoder.decode(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         decoded = None
     events = [decoded] if isinstance(decoded, TrackingEventInput) else list(decoded or ())
     quick = 0 < len(events) <= TRACKING_EVENTS_MAX and b'""' not in body and is_unambiguous(body)
@@ -125,7 +125,7 @@ def _quick(body: bytes, decoder: "msgspec.json.Decoder[P]") -> P | None:
     """Decode a sound body; None when it needs the thorough reading."""
     try:
         part = decoder.decode(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     # `""` stands for unknown and has to be put right; inside a longer text it only costs the slower way.
     if b'""' in body or not settle(part) or not is_unambiguous(body):

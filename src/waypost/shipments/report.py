@@ -115,7 +115,7 @@ def apply(
             return _apply_document(work, document, actor)
         case PatchReport(patch, actor):
             _refuse_erased(known)
-            return _apply_document(work, patched(known.document, patch), actor)
+            return _apply_document(work, patched(_with_papers_named(known, patch), patch), actor)
         case TrackingReport(events, _, source):
             work.take_scans(_for(known, events), source)
         case CancelReport(reason, actor):
@@ -154,6 +154,18 @@ def _apply_document(work: Working, document: ShipmentDocument, actor: Actor) -> 
     return Outcome(state=state, facts=outcome.facts, changed=True)
 
 
+def _with_papers_named(state: ShipmentState, patch: Mapping[str, Any]) -> ShipmentDocument:
+    """Give the document to patch: with the carriers' papers that the patch names, so that it can add to them."""
+    papers = patch.get("documents")
+    if not state.carrier.documents or not isinstance(papers, list):
+        return state.document
+    named = {paper.get("id") for paper in papers if isinstance(paper, Mapping) and isinstance(paper.get("id"), str)}
+    own = state.document.documents
+    named -= {document.id for document in own}
+    adopted = tuple(document for document in state.carrier.documents if document.id in named)
+    return msgspec.structs.replace(state.document, documents=own + adopted)
+
+
 def _apply_carrier(work: Working, report: CarrierReport) -> None:
     if work.is_new:
         work.create_for_carrier(report.carrier, report.tracking_number)
@@ -174,7 +186,8 @@ def _cancel(work: Working, reason: str | None, actor: Actor) -> None:
         return
     if status in ("delivered", "returned", "lost"):
         raise Conflict(f"The shipment is {status}; it cannot be cancelled any more.")
-    work.take_manual("cancelled", at=None, source=API, text=reason)
+    text = reason if work.before.erased_at is None else None
+    work.take_manual("cancelled", at=None, source=API, text=text)
     work.tell_all(actor)
 
 

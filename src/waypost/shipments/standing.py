@@ -6,7 +6,9 @@ Every rule about what moves a status stands in this file.
 
 import datetime as dt
 from collections.abc import Iterable, Mapping
-from typing import get_args
+from typing import Any, get_args
+
+import msgspec
 
 from waypost.shipments.model import ActionRequiredBy, Condition, Reason, Status, TrackingEvent
 from waypost.shipments.state import Standing
@@ -42,103 +44,111 @@ def order_of(event: TrackingEvent) -> Order:
     return event.occurred_at, RANK[event.status], event.id
 
 
-class Fold:
-    """The fold itself, event by event, each no earlier in order than the one before.
+class Tally(msgspec.Struct, frozen=True, kw_only=True):
+    """What the fold knows after some of the events. `own` is never written to: a change makes a new one."""
 
-    `units` are the ids of the shipment's handling units; `is_return` says that a delivery brings the goods back.
-    """
+    shared: Status = "booked"  # of all units that no event named
+    own: dict[str, Status] = msgspec.field(default_factory=dict)
+    status: Status = "booked"
+    since: dt.datetime | None = None
+    status_cause: TrackingEvent | None = None
+    condition: Condition = "ok"
+    reason: Reason | None = None
+    action_required_by: ActionRequiredBy = "none"
+    condition_cause: TrackingEvent | None = None
 
-    def __init__(self, units: Iterable[str], *, is_return: bool, created_at: dt.datetime) -> None:
-        self._units = frozenset(units)
-        self._is_return = is_return
-        self._created_at = created_at
-        self._shared: Status = "booked"  # of all units that no event named
-        self._own: dict[str, Status] = {}
-        self._condition: Condition = "ok"
-        self._reason: Reason | None = None
-        self._action_required_by: ActionRequiredBy = "none"
-        self._since: dt.datetime | None = None
-        self._status: Status = "booked"
-        self.status_cause: TrackingEvent | None = None
-        self.condition_cause: TrackingEvent | None = None
-
-    @property
-    def standing(self) -> Standing:
-        """Where the shipment stands after the events taken so far."""
+    def standing(self, created_at: dt.datetime) -> Standing:
+        """Where a shipment made at `created_at` stands."""
         return Standing(
-            status=self._status,
-            since=self._since or self._created_at,
-            condition=self._condition,
-            reason=self._reason,
-            action_required_by=self._action_required_by,
-            shared=self._shared,
-            units=dict(self._own),
+            status=self.status,
+            since=self.since or created_at,
+            condition=self.condition,
+            reason=self.reason,
+            action_required_by=self.action_required_by,
+            shared=self.shared,
+            units=self.own,
         )
-
-    def take(self, event: TrackingEvent) -> None:
-        """Take the next event. Only valid, actual ones that are not far in the future may come here."""
-        self._take_condition(event)
-        if event.status is None:
-            return
-        unit = event.handling_unit_id
-        if unit is None:
-            moved = moves(self._shared, event)
-            if moved:
-                self._shared = self._effect(event)
-            for name, status in self._own.items():
-                if moves(status, event):
-                    self._own[name] = self._effect(event)
-                    moved = True
-        elif unit in self._units:
-            status = self._own.setdefault(unit, self._shared)
-            moved = moves(status, event)
-            if moved:
-                self._own[unit] = self._effect(event)
-        else:
-            moved = False
-        if moved:
-            self._take_status(event)
 
     def unit_status(self, unit: str) -> Status:
         """Give the status of one unit."""
-        return self._own.get(unit, self._shared)
+        return self.own.get(unit, self.shared)
+
+
+NOTHING = Tally()
+
+
+class Fold:
+    """The fold's step, for a shipment with these handling units.
+
+    `units` are their ids; `is_return` says that a delivery brings the goods back.
+    """
+
+    def __init__(self, units: Iterable[str], *, is_return: bool) -> None:
+        self._units = frozenset(units)
+        self._is_return = is_return
+
+    def step(self, tally: Tally, event: TrackingEvent) -> Tally:
+        """Take the next event in order. Only valid, actual ones that are not far in the future may come here."""
+        changes = self._condition_after(tally, event)
+        unit, shared, own, moved = event.handling_unit_id, tally.shared, tally.own, False
+        if event.status is None or (unit is not None and unit not in self._units):
+            return msgspec.structs.replace(tally, **changes) if changes else tally
+        effect = self._effect(event)
+        if unit is not None:
+            before = tally.unit_status(unit)
+            moved = moves(before, event)
+            own = own | {unit: effect if moved else before}
+        else:
+            if moves(shared, event):
+                shared, moved = effect, True
+            if any(moves(status, event) for status in own.values()):
+                own = {name: effect if moves(status, event) else status for name, status in own.items()}
+                moved = True
+        if moved:
+            changes |= self._status_after(tally, event, effect, shared, own)
+        return msgspec.structs.replace(tally, shared=shared, own=own, **changes)
 
     def _effect(self, event: TrackingEvent) -> Status:
         assert event.status is not None
         # Goods that come back are not "delivered" to the one who sent them.
         return "returned" if self._is_return and event.status == "delivered" else event.status
 
-    def _take_status(self, event: TrackingEvent) -> None:
-        status = self._of_all_units()
-        confirmed = self._since is None and self._effect(event) == status
-        if status != self._status or confirmed:
-            self._since = event.occurred_at
-            self.status_cause = event
-        self._status = status
+    def _status_after(
+        self, tally: Tally, event: TrackingEvent, effect: Status, shared: Status, own: Mapping[str, Status]
+    ) -> dict[str, Any]:
+        status = self._of_all_units(shared, own)
+        confirmed = tally.since is None and effect == status
+        if status == tally.status and not confirmed:
+            return {}
+        return {"status": status, "since": event.occurred_at, "status_cause": event}
 
-    def _of_all_units(self) -> Status:
+    def _of_all_units(self, shared: Status, own: Mapping[str, Status]) -> Status:
         """The status of the least advanced unit; some delivered and some not is "partially delivered"."""
-        statuses = set(self._own.values())
-        if len(self._own) < max(len(self._units), 1):
-            statuses.add(self._shared)
+        if not own:
+            return shared
+        statuses = set(own.values())
+        if len(own) < len(self._units):
+            statuses.add(shared)
         if len(statuses) == 1:
             return statuses.pop()
         if ("returned" if self._is_return else "delivered") in statuses:
             return "partially_delivered"
-        known = statuses - {"unknown"}
-        return min(known, key=RANK.__getitem__)
+        return min(statuses - {"unknown"}, key=RANK.__getitem__)
 
-    def _take_condition(self, event: TrackingEvent) -> None:
+    def _condition_after(self, tally: Tally, event: TrackingEvent) -> dict[str, Any]:
         if event.condition is None and event.status is None:
-            return
+            return {}
         condition = event.condition or "ok"
-        if condition != self._condition:
-            self.condition_cause = event
-        self._condition = condition
-        troubled = condition != "ok"
-        self._reason = event.reason if troubled else None
-        default: ActionRequiredBy = ACTS_ON.get(event.reason, "none") if troubled and event.reason else "none"
-        self._action_required_by = (event.action_required_by or default) if troubled else "none"
+        if condition == "ok" == tally.condition:
+            return {}
+        reason = event.reason if condition != "ok" else None
+        default: ActionRequiredBy = ACTS_ON.get(reason, "none") if reason else "none"
+        changes: dict[str, Any] = {
+            "condition": condition,
+            "reason": reason,
+            "action_required_by": (event.action_required_by or default) if condition != "ok" else "none",
+        }
+        return changes if condition == tally.condition else changes | {"condition_cause": event}
 
 
 def moves(current: Status, event: TrackingEvent) -> bool:

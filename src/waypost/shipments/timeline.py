@@ -1,7 +1,7 @@
 """A shipment's history, and how another scan comes into it: once, in its place, whatever order scans arrive in."""
 
 import datetime as dt
-from bisect import bisect_right, insort
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ import msgspec
 
 from waypost.shipments.model import Status, TrackingEvent, ZoneSource
 from waypost.shipments.scans import Scan
-from waypost.shipments.standing import Fold, order_of
+from waypost.shipments.standing import NOTHING, Fold, Tally, order_of
 from waypost.shipments.state import Standing
 
 # The better source of a zone wins when two reports of one scan guessed differently.
@@ -65,13 +65,21 @@ class Timeline:
         self._created_at = created_at
         self._by_id = {event.id: event for event in self.events}
         self._replaced = _replaced(self.events)
+        # What the fold knew after each event: one that comes late changes little of it.
+        self._tallies: list[Tally] = [NOTHING] * len(self.events)
         self._units = self._units_named()
-        self.fold = self._folded()
+        self._fold = Fold(self._units, is_return=is_return)
+        self._fold_from(0)
+
+    @property
+    def tally(self) -> Tally:
+        """What the fold knows after all events."""
+        return self._tallies[-1] if self._tallies else NOTHING
 
     @property
     def standing(self) -> Standing:
         """Where the shipment stands."""
-        return self.fold.standing
+        return self.tally.standing(self._created_at)
 
     @property
     def units_count(self) -> int:
@@ -80,7 +88,7 @@ class Timeline:
 
     def unit_status(self, unit: str) -> Status:
         """Give the status of one unit."""
-        return self.fold.unit_status(unit)
+        return self.tally.unit_status(unit)
 
     def counts(self, event: TrackingEvent) -> bool:
         """Tell whether an event takes part in the status: actual, valid, and not far in the future."""
@@ -131,7 +139,8 @@ class Timeline:
 
     def _take_again(self, known: TrackingEvent, scan: Scan) -> Effect | None:
         before, now = self.source_updates.get(known.id), scan.updated_at
-        is_later = now is not None and (before is None or now > before)
+        # What was taken back at an unknown time stays so: its first version may only have been slower.
+        is_later = now is not None and (now > before if before is not None else not known.retracted)
         takes_back = scan.event.retracted and not known.retracted and now is None
         if not is_later and not takes_back:
             return None
@@ -161,36 +170,58 @@ class Timeline:
             self.twins[scan.wall_id] = event.id
 
     def _insert(self, event: TrackingEvent) -> None:
-        is_newest = not self.events or order_of(event) > order_of(self.events[-1])
-        insort(self.events, event, key=order_of)
-        self._by_id[event.id] = event
+        place = self._put_in(event)
         unit = event.handling_unit_id
         names_unit = unit is not None and not self._document_units and unit not in self._units
-        if not is_newest or event.supersedes or event.retracted or names_unit:
+        old = self._by_id.get(event.supersedes) if event.supersedes != event.id and event.supersedes else None
+        drops_unit = old is not None and old.handling_unit_id is not None and not self._document_units
+        if event.retracted or names_unit or drops_unit:
             self._fold_anew()
-        elif self.counts(event):
-            self.fold.take(event)
+            return
+        if event.supersedes and event.supersedes != event.id:
+            self._replaced |= {event.supersedes}
+        places = [place] if old is None else [place, self._place_of(old)]
+        self._fold_from(min(places), differing_to=max(places))
 
     def _replace(self, old: TrackingEvent, new: TrackingEvent) -> None:
-        place = bisect_right(self.events, order_of(old), key=order_of) - 1
-        assert self.events[place].id == old.id, (old, self.events[place])
-        del self.events[place]
-        del self._by_id[old.id]
-        insort(self.events, new, key=order_of)
-        self._by_id[new.id] = new
+        place = self._place_of(old)
+        del self.events[place], self._tallies[place], self._by_id[old.id]
+        self._put_in(new)
         self._fold_anew()
+
+    def _put_in(self, event: TrackingEvent) -> int:
+        place = bisect_right(self.events, order_of(event), key=order_of)
+        self.events.insert(place, event)
+        self._tallies.insert(place, NOTHING)
+        self._by_id[event.id] = event
+        return place
+
+    def _place_of(self, event: TrackingEvent) -> int:
+        place = bisect_right(self.events, order_of(event), key=order_of) - 1
+        assert self.events[place].id == event.id, (event, self.events[place])
+        return place
 
     def _fold_anew(self) -> None:
         self._replaced = _replaced(self.events)
         self._units = self._units_named()
-        self.fold = self._folded()
+        self._fold = Fold(self._units, is_return=self._is_return)
+        self._fold_from(0)
 
-    def _folded(self) -> Fold:
-        fold = Fold(self._units, is_return=self._is_return, created_at=self._created_at)
-        for event in self.events:
-            if self.counts(event):
-                fold.take(event)
-        return fold
+    def _fold_from(self, first: int, *, differing_to: int | None = None) -> None:
+        """Fold the events from `first` on.
+
+        Past `differing_to` the events are those of before: where the fold knows what it knew there, the rest stays.
+        None means that nothing is known to be as before.
+        """
+        tally = self._tallies[first - 1] if first else NOTHING
+        step, counts, tallies = self._fold.step, self.counts, self._tallies
+        for place in range(first, len(self.events)):
+            event = self.events[place]
+            if counts(event):
+                tally = step(tally, event)
+            if differing_to is not None and place > differing_to and tally == tallies[place]:
+                return
+            tallies[place] = tally
 
     def _units_named(self) -> frozenset[str]:
         if self._document_units:

@@ -49,6 +49,7 @@ from waypost.shipments.state import (
 from waypost.shipments.timeline import Corrected, Effect, Recorded, Retracted, Timeline
 
 TELLING_KINDS = ("scan", "eta")  # a manual event or a paper is told by what follows from it
+Speaker = Literal["document", "carrier"]
 TICK = dt.timedelta(milliseconds=1)
 DOCUMENT = Source(channel="api", format="waypost")
 SHOWN = ("document", "carrier", "tracking_events", "standing", "eta")  # a difference here is a new version
@@ -100,7 +101,7 @@ class Working:
                 self._refresh()
             if details.eta != old.eta:
                 # What a document repeats is no new statement: a carrier's later one stands.
-                self._restate_eta(by="document" if details.eta is not None else None)
+                self._restate_eta(by="document" if details.eta is not None else self._state.eta_by)
         self._take_document_status(document.status, document.status_at)
 
     def take_manual(self, status: Status, *, at: dt.datetime | None, source: Source, text: str | None = None) -> None:
@@ -177,7 +178,7 @@ class Working:
     def tell_status(self) -> None:
         """Tell of a status that is not the one told last; the first one of a shipment always is."""
         if self._state.standing.status != self._told_status:
-            self._tell_status(self._history.fold.status_cause)
+            self._tell_status(self._history.tally.status_cause)
 
     def finished(self) -> tuple[ShipmentState, tuple[Fact, ...]]:
         """Give the new state and all facts, in the order in which their events go out."""
@@ -262,15 +263,16 @@ class Working:
             self.tell_status()
         self._tell_condition()
         if scan.event.eta is not None or not isinstance(effect, Recorded):
-            self._restate_eta(by="carrier" if scan.event.eta is not None else None)
+            self._restate_eta(by=None)
             self._tell_eta(scan.event if scan.event.classifier == "actual" else None)
 
-    def _restate_eta(self, *, by: Literal["document", "carrier"] | None) -> None:
-        """Work out which ETA stands; `by` says who has just stated one, None that one may have gone."""
-        state = self._state
+    def _restate_eta(self, *, by: Speaker | None) -> None:
+        """Work out which ETA stands; `by` says who has just stated one, None that a scan may have, or taken it back."""
+        state, history = self._state, self._history
         of_document = state.document.eta
-        of_carrier = etas.carriers_eta(filter(self._history.is_valid, state.tracking_events), state.carrier)
-        speaker = by or state.eta_by
+        of_carrier, stated_by = etas.carriers_eta(filter(history.is_valid, state.tracking_events), state.carrier)
+        taken = self._taken.id if self._taken else None
+        speaker: Speaker = by or ("carrier" if stated_by is not None and stated_by == taken else state.eta_by)
         first, second = (of_document, of_carrier) if speaker == "document" else (of_carrier, of_document)
         eta = etas.current(state.eta, first or second, self._now)
         if eta is not state.eta or speaker != state.eta_by:
@@ -338,7 +340,7 @@ class Working:
         if standing.condition != told.condition:
             self._tell(
                 ConditionChanged(
-                    occurred_at=self._moment_of(self._history.fold.condition_cause),
+                    occurred_at=self._moment_of(self._history.tally.condition_cause),
                     condition=standing.condition,
                     reason=standing.reason,
                     action_required_by=standing.action_required_by,
