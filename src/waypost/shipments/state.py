@@ -19,7 +19,6 @@ from waypost.shipments.model import (
     HandlingUnit,
     Instant,
     Part,
-    PastEta,
     Reason,
     Shipment,
     ShipmentDocument,
@@ -230,24 +229,3 @@ def search_keys(state: ShipmentState) -> list[SearchKey]:
         for key in dict.fromkeys([carrier_key(named), *carriers] if named else carriers or [""]):
             keys.append(SearchKey(value.casefold(), "tracking_number", key or None))
     return list(dict.fromkeys(keys))
-
-
-__all__ = [
-    "ETA_HISTORY_MAX",
-    "TRACKING_EVENTS_IN_EVENTS",
-    "CarrierStatement",
-    "PastEta",
-    "SearchKey",
-    "ShipmentState",
-    "Standing",
-    "carrier_key",
-    "decode_state",
-    "encode_state",
-    "number_key",
-    "search_keys",
-    "shipment_json",
-    "shown_documents",
-    "shown_tracking",
-    "tracked_unit",
-    "view",
-]
