@@ -105,14 +105,15 @@ def test_a_database_that_is_older_asks_for_the_command(empty: Database) -> None:
     require_current(empty)
 
 
-def test_a_database_of_a_newer_version_is_refused(database: Database, future: Path) -> None:
-    migrate(database, future)
+def test_a_database_of_a_newer_version_is_refused(empty: Database, future: Path) -> None:
+    migrate(empty, future)
     for act in (migrate, require_current, plan):
         with pytest.raises(DatabaseProblem, match="newer Waypost"):
-            act(database)
+            act(empty)
 
 
-def test_the_plan_shows_the_sql_and_what_it_locks(database: Database, future: Path) -> None:
-    shown = plan(database, future)
+def test_the_plan_shows_the_sql_and_what_it_locks(empty: Database, future: Path) -> None:
+    migrate(empty)
+    shown = plan(empty, future)
     assert "Locks: nothing." in shown
     assert "CREATE TABLE future" in shown

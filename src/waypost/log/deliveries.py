@@ -304,8 +304,9 @@ def positions_of_type(account_id: AccountId, type_name: str, floor: int, before:
 def positions_of_key(account_id: AccountId, key: str, floor: int, before: int) -> Select[Any]:
     """The same of one shipment. Walks events_sequence_once backwards: sequences and positions grow together."""
     columns = events.c
+    position = columns.position + 0  # or SQLite walks the whole log by position, looking for one key
     mine = select(columns.position).where(columns.account_id == account_id, columns.key == key)
-    return mine.where(columns.position > floor, columns.position < before).order_by(columns.sequence.desc())
+    return mine.where(position > floor, position < before).order_by(columns.sequence.desc())
 
 
 def positions_tried(account_id: AccountId, endpoint_id: EndpointId, floor: int, before: int) -> Select[Any]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, or_, select, tuple_
+from sqlalchemy import Connection, Row, Select, and_, or_, select, text, tuple_
 
 from waypost.clock import to_micros
 from waypost.errors import NotFound
@@ -54,17 +54,17 @@ def list_shipments(
     if wanted.q:
         prefix = wanted.q.casefold()[:KEY_LENGTH_MAX]
         place = None if cursor is None else read_cursor(cursor, tuple[str, str])
-        statement = _filtered(shipments_by_prefix(account_id, prefix, place), wanted)
+        statement = filtered(shipments_by_prefix(account_id, prefix, place), wanted)
         rows = connection.execute(statement.limit(limit + 1)).all()
         page = page_of(list(rows), limit, lambda row: (row.value, row.shipment_id))
     elif wanted.updated_since is not None:
         since = to_micros(wanted.updated_since)
         changed = (since, "") if cursor is None else read_cursor(cursor, tuple[int, str])
-        statement = _filtered(shipments_by_change(account_id, *changed), wanted)
+        statement = filtered(shipments_by_change(account_id, *changed), wanted)
         rows = connection.execute(statement.limit(limit + 1)).all()
         page = page_of(list(rows), limit, lambda row: (row.updated_at, row.shipment_id))
     else:
-        statement = _filtered(shipments_newest_first(account_id, read_name_cursor(cursor)), wanted)
+        statement = filtered(shipments_newest_first(account_id, read_name_cursor(cursor)), wanted)
         rows = connection.execute(statement.limit(limit + 1)).all()
         page = page_of(list(rows), limit, lambda row: row.shipment_id)
     return Page([_stored(row, TRACKING_EVENTS_IN_EVENTS) for row in page.items], page.next)
@@ -127,15 +127,18 @@ def shipments_by_prefix(account_id: AccountId, prefix: str, place: tuple[str, st
         smaller.value >= prefix,
         tuple_(smaller.value, smaller.kind, smaller.carrier) < tuple_(keys.value, keys.kind, keys.carrier),
     )
-    return found.where(~earlier.exists()).order_by(keys.value, shipments.c.shipment_id)
+    return found.where(~earlier.exists()).order_by(keys.value, keys.shipment_id)
 
 
-def _filtered(statement: Select[Any], wanted: ShipmentFilter) -> Select[Any]:
+def filtered(statement: Select[Any], wanted: ShipmentFilter) -> Select[Any]:
+    """Only those that `wanted` lets pass."""
     columns = shipments.c
     if wanted.status is not None:
         statement = statement.where(columns.status == wanted.status)
     if wanted.condition is not None:
         statement = statement.where(columns.condition == wanted.condition)
+        if wanted.condition != "ok":
+            statement = statement.where(text("condition <> 'ok'"))  # word for word as in shipments_in_trouble
     if wanted.carrier is not None:
         statement = statement.where(columns.carrier == wanted.carrier)
     if wanted.updated_since is not None:
