@@ -1,6 +1,7 @@
 """Schemathesis calls every operation with what the OpenAPI document allows, and with what it does not."""
 
 import asyncio
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -19,6 +20,7 @@ from schemathesis.checks import load_all_checks
 from api.asgi_client import OPERATOR_TOKEN, Client
 from api.conftest import QuietDelivery
 from api.test_over_the_wire import free_port
+from waypost.api import not_yet
 from waypost.api.app import OPERATIONS, create_app
 from waypost.api.openapi import openapi_document
 from waypost.api.services import Services
@@ -41,6 +43,10 @@ CHECKS = [
         "unsupported_method",
     )
 ]
+UNSUPPORTED_METHOD = CHECKS[-1]
+
+# Methods that come with a later version answer 422 and not 405, so that they are not taken for a slip of the pen.
+LATER = {operation.path for operation in not_yet.OPERATIONS}
 
 document = openapi_document(OPERATIONS, "http://waypost.test")
 del document["paths"][ENDLESS]
@@ -135,6 +141,12 @@ class Service:
         return {name: self.ids.get(name) or self.ids[resource] for name in parameters}
 
 
+@schemathesis.serializer("application/x-ndjson")
+def as_lines(_context: schemathesis.SerializationContext, value: Any) -> bytes:
+    """A body of lines is sent as it was drawn; anything else is one line of JSON."""
+    return value.encode("utf-8", "surrogatepass") if isinstance(value, str) else json.dumps(value).encode()
+
+
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """The service, for all operations."""
@@ -149,4 +161,5 @@ def test_every_operation_keeps_its_word(case: schemathesis.Case, service: Servic
     if case.path_parameters and sum(map(len, map(str, case.path_parameters.values()))) % 2:
         case.path_parameters = service.known(case.operation.path, case.path_parameters)
     headers = {"Authorization": f"Bearer {OPERATOR_TOKEN}", "Waypost-Account": "default"}
-    case.call_and_validate(base_url=f"http://127.0.0.1:{service.port}", headers=headers, checks=CHECKS, timeout=20)
+    checks = [check for check in CHECKS if check is not UNSUPPORTED_METHOD or case.operation.path not in LATER]
+    case.call_and_validate(base_url=f"http://127.0.0.1:{service.port}", headers=headers, checks=checks, timeout=20)

@@ -10,7 +10,7 @@ from waypost.api.operations import Access, Answer, Body, Table
 from waypost.api.queries import AFTER_SEQUENCE, CURSOR, LIMIT, Instant, OneOf, Text
 from waypost.api.reply import NO_CONTENT, Headers, Reply, encode_json
 from waypost.api.shapes import Cancel, Event, Page, ShipmentAnswer
-from waypost.errors import BadRequest, PreconditionFailed
+from waypost.errors import BadRequest, NotFound, PreconditionFailed
 from waypost.events.kinds import CONDITIONS, STATUSES
 from waypost.log import ANY_VERSION, Accepted, AcceptReport
 from waypost.shipments.facts import Actor
@@ -20,6 +20,7 @@ from waypost.shipments.report import CancelReport, DocumentReport, EraseReport, 
 
 TABLE = Table("Shipments")
 
+REFERENCE_LENGTH_MAX = 255
 JSON_OR_MERGE_PATCH = ("application/json", "application/merge-patch+json")
 E_TAG = {"ETag": "The shipment's version, for `If-Match`."}
 ANSWER = Answer(
@@ -210,12 +211,10 @@ async def _accept(call: Call, report: Report, if_match: int | None = None) -> Re
 
 
 def _name(call: Call) -> str:
-    """The reference or id in the path. One that cannot exist is refused before it reaches a database."""
+    """The reference or id in the path. One that cannot be either is unknown, and no database is asked."""
     name = call.path_text("reference")
-    if not name.startswith("shp_"):
-        check_reference(name)
-    elif "\0" in name:
-        raise BadRequest("The id in the path holds the character U+0000.")
+    if len(name) > REFERENCE_LENGTH_MAX or "\0" in name:
+        raise NotFound("There is no shipment with this reference or id: nothing is named like that.")
     return name
 
 
