@@ -1,13 +1,16 @@
 """Accounts and tokens."""
 
+import asyncio
+
 import pytest
 from sqlalchemy import text
 
 from conftest import OPERATOR_TOKEN
 from log.builders import DEFAULT, put
+from waypost.clock import IdSource, SystemClock
 from waypost.errors import Conflict, NotFound
 from waypost.ids import AccountId
-from waypost.log import AccountSettings, Database, Log, units
+from waypost.log import AccountSettings, Database, Log, Vault, open_database, units
 
 FOSSVIK = AccountId("fossvik")
 
@@ -85,3 +88,22 @@ async def test_the_eta_threshold_applies_to_the_reports_after_it(log: Log) -> No
     await log.do(units.change_account(DEFAULT, None, AccountSettings(eta_threshold_minutes=5)))
     changed = await put(log, eta=eta(20), weight=1)
     assert [event.type for event in changed.events] == ["shipment.eta_changed"]
+
+
+async def test_a_token_that_is_revoked_while_it_is_looked_up_is_not_remembered(log: Log) -> None:
+    made = await log.do(units.create_token(DEFAULT, "tms", ["read"]))
+    await asyncio.gather(log.authenticate(made.token), log.do(units.revoke_token(DEFAULT, made.record.token_id)))
+    assert await log.authenticate(made.token) is None
+
+
+async def test_another_service_sees_at_once_that_a_token_was_revoked(pg_url: str, vault: Vault) -> None:
+    logs = [Log(open_database(pg_url), SystemClock(), IdSource(), vault) for _ in range(2)]
+    for log in logs:
+        await log.start()
+    await logs[0].ensure_operator(OPERATOR_TOKEN)
+    made = await logs[0].do(units.create_token(DEFAULT, "tms", ["read"]))
+    assert await logs[1].authenticate(made.token) is not None
+    await logs[0].do(units.revoke_token(DEFAULT, made.record.token_id))
+    assert await logs[1].authenticate(made.token) is None
+    for log in logs:
+        await log.close()

@@ -4,7 +4,7 @@ A unit that refuses, or fails by a bug of ours, fails alone: its savepoint is un
 request that repeats an earlier one (Idempotency-Key), stored or in the same group, is given the same answer.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,7 +85,6 @@ class GroupResult:
 
     outcomes: list[object]
     committed: Committed
-    effects: tuple[Callable[[], None], ...] = ()
 
     def and_then(self, other: "GroupResult") -> "GroupResult":
         """These outcomes, with what both changed."""
@@ -115,9 +114,7 @@ def run_group(
         transaction.commit()
     except SQLAlchemyError as error:
         raise CommitFailed(str(error)) from error
-    return GroupResult(
-        outcomes, Committed(grown, frozenset(tx.changed_endpoints), tx.tokens_changed), tuple(tx.effects)
-    )
+    return GroupResult(outcomes, Committed(grown, frozenset(tx.changed_endpoints), tx.tokens_changed))
 
 
 class _Group:
@@ -163,7 +160,7 @@ class _Group:
 
     def _attempt(self, unit: Unit[Any]) -> object:
         """Do one unit under its own savepoint."""
-        positions, endpoints, effects = self.tx.positions(), set(self.tx.changed_endpoints), len(self.tx.effects)
+        positions, endpoints = self.tx.positions(), set(self.tx.changed_endpoints)
         try:
             with self.tx.connection.begin_nested():
                 return unit.work(self.tx)
@@ -175,7 +172,6 @@ class _Group:
             failure = error
         self.tx.give_back(positions)
         self.tx.changed_endpoints.intersection_update(endpoints)
-        del self.tx.effects[effects:]
         return failure
 
     def _ended(self, index: int, outcome: object) -> None:

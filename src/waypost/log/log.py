@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any, TypeVar, overload
 
+import structlog
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -47,6 +48,7 @@ from waypost.log.transaction import Once, Unit
 from waypost.log.vault import Vault, WrongKey
 from waypost.log.writer import Listener, Writer, unavailable
 
+log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 Name = tuple[AccountId, EndpointId]
@@ -80,7 +82,7 @@ class Log:
         """
         database = open_database(database_url)
         try:
-            await asyncio.to_thread(migration.migrate if migrate else migration.require_current, database)
+            await asyncio.to_thread(_bring_up_to_date if migrate else migration.require_current, database)
             log = cls(database, clock, ids, Vault(key))
             await log._read(lambda connection: endpoints.check_key(connection, log._vault))
             await log.start()
@@ -369,3 +371,10 @@ class Log:
         # The pooled connection died since its last use; the pool has thrown its companions away with it.
         with self._database.readers.connect() as connection:
             return query(connection)
+
+
+def _bring_up_to_date(database: Database) -> None:
+    migrated = migration.migrate(database)
+    if migrated.changed:
+        copy = None if migrated.copy is None else str(migrated.copy)
+        log.info("database_migrated", before=migrated.before, after=migrated.after, copy=copy)

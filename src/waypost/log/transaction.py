@@ -45,7 +45,6 @@ class Tx:
     heads: dict[AccountId, AccountHead] = field(default_factory=dict)
     changed_endpoints: set[tuple[AccountId, EndpointId]] = field(default_factory=set)
     tokens_changed: bool = False
-    effects: list[Callable[[], None]] = field(default_factory=list)
 
     @property
     def dialect(self) -> str:
@@ -90,10 +89,6 @@ class Tx:
             rows = [{"of_account": account_id, "position": head.position} for account_id, head in moved.items()]
             self.connection.execute(move_account_position(), rows)
         return {account_id: head.position for account_id, head in moved.items()}
-
-    def after_commit(self, effect: Callable[[], None]) -> None:
-        """Do `effect` once this is on disk: to forget a cached value, never to reach outside."""
-        self.effects.append(effect)
 
 
 def locked_accounts() -> Select[Any]:

@@ -155,10 +155,7 @@ class Writer:
     def _attempt(self, requests: Sequence[Request]) -> GroupResult:
         if self._connection is None:
             self._connection = self._database.writer.connect()
-        result = run_group(self._connection, requests, self._clock, self._ids, self._vault)
-        for effect in result.effects:
-            effect()
-        return result
+        return run_group(self._connection, requests, self._clock, self._ids, self._vault)
 
     def _failed(self, requests: Sequence[Request], error: Exception) -> GroupResult:
         self._recover(error, len(requests))
