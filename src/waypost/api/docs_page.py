@@ -1,11 +1,13 @@
 """The API reference as one page, made from the OpenAPI document alone."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 from jinja2 import Environment, PackageLoader, select_autoescape
+from markupsafe import Markup, escape
 
 from waypost.api.openapi import PROBLEM_WORDS
 
@@ -60,6 +62,14 @@ def docs_page(document: Schema) -> str:
         pretty=pretty,
         anchor=anchor,
     )
+
+
+def prose(text: str) -> Markup:
+    """Give a sentence for the page: what stands between backticks is code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped just before
+
+
+_environment.filters["prose"] = prose
 
 
 def parameter_fields(parameters: list[Schema]) -> list[Field]:

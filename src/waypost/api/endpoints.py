@@ -37,7 +37,7 @@ from waypost.events.catalogue import CATALOGUE
 from waypost.ids import EndpointId
 from waypost.log import EndpointRecord, Rotated, Tx, Unit, Waiting, units
 
-TABLE = Table("Endpoint")
+TABLE = Table("Endpoints")
 
 ALREADY_ACTIVE = "It was active already; nothing changed."
 OVERLAP_S_DEFAULT = 24 * 3600

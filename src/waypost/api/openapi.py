@@ -10,12 +10,10 @@ from waypost.api.operations import Access, Answer, Operation
 from waypost.api.shapes import Problem
 
 REFERENCE = {
-    "type": "string",
-    "minLength": 1,
-    "maxLength": 255,
     "description": "The shipment's reference, percent-encoded (`/` is `%2F`), or its `shp_…` id.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
 }
-IDENTIFIER = {"type": "string", "minLength": 1, "maxLength": 64}
+IDENTIFIER = {"schema": {"type": "string", "minLength": 1, "maxLength": 64}}
 
 PROBLEM_WORDS: Mapping[int, str] = {
     400: "The request cannot be read: not JSON, not UTF-8, nested too deep, a bad cursor or query value.",
@@ -116,7 +114,7 @@ def _security(operation: Operation) -> list[dict[str, list[str]]]:
 def _parameters(operation: Operation) -> list[dict[str, Any]]:
     named = [part[1:-1] for part in operation.path.split("/") if part.startswith("{")]
     parameters = [
-        {"name": name, "in": "path", "required": True, "schema": REFERENCE if name == "reference" else IDENTIFIER}
+        {"name": name, "in": "path", "required": True} | (REFERENCE if name == "reference" else IDENTIFIER)
         for name in named
     ]
     parameters += [
