@@ -1,4 +1,4 @@
-"""The HTTP application: Litestar routes, each operation runs behind one and the same door.
+"""The HTTP application: one router, and each operation behind one and the same door.
 
 The door is lean because every shipment report passes through it: a request id, the token, the handler, the answer.
 Nothing is decoded before the handler asks for it.
@@ -8,13 +8,8 @@ import re
 import secrets
 from collections.abc import Iterable
 from itertools import count
-from typing import Any
 
 import structlog
-from litestar import Litestar, Request, Response
-from litestar.exceptions import HTTPException
-from litestar.handlers import HTTPRouteHandler
-from litestar.types import Receive, Scope, Send
 
 from waypost.api import (
     accounts,
@@ -35,8 +30,9 @@ from waypost.api.documentation import Documentation
 from waypost.api.metrics import ApiMetrics
 from waypost.api.once import answer_refusal
 from waypost.api.operations import Operation
-from waypost.api.problems import from_framework, internal_error, problem_reply
-from waypost.api.reply import FIXED_HEADERS, Answerable
+from waypost.api.problems import internal_error, method_not_allowed, problem_reply, unknown_path
+from waypost.api.reply import Answerable, Receive, Scope, Send
+from waypost.api.router import Router
 from waypost.api.services import Services
 from waypost.api.shared import Shared
 from waypost.errors import CallerError
@@ -77,7 +73,7 @@ class Door:
         """Answer one request."""
         clock = self._shared.services.clock
         started = clock.monotonic()
-        request_id: str = scope["waypost.request_id"]  # type: ignore[typeddict-item]
+        request_id: str = scope["waypost.request_id"]
         call = Call(self._shared, self._operation, scope, receive, request_id)
         try:
             reply = await self._answer(call)
@@ -105,7 +101,7 @@ class Door:
 
 
 async def _send(reply: Answerable, call: Call, send: Send) -> None:
-    head: bool = call.scope.get("waypost.head", False)  # type: ignore[assignment]
+    head: bool = call.scope.get("waypost.head", False)
     try:
         await reply.send(call.receive, send, request_id=call.request_id.encode(), head=head)
     except Exception:
@@ -124,26 +120,30 @@ class Application:
         self._metrics = metrics = ApiMetrics(services.registry)
         metrics.watch_streams(lambda: self.streams)
         self.documentation = Documentation(OPERATIONS, services.public_url)
-        operations = (*OPERATIONS, *self.documentation.table.operations, *not_yet.OPERATIONS)
-        self.router = Litestar(
-            route_handlers=[_route(Door(shared, metrics, operation), operation) for operation in operations],
-            exception_handlers={Exception: self._refuse},
-            openapi_config=None,  # ours is made from the table of operations
-            logging_config=None,
-            debug=False,
+        self.operations = (*OPERATIONS, *self.documentation.table.operations, *not_yet.OPERATIONS)
+        self._router = Router(
+            (operation.method, operation.path, Door(shared, metrics, operation)) for operation in self.operations
         )
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Take one connection: put the path as it was sent before the router, and give the request an id."""
-        if scope["type"] == "http":
-            scope["waypost.request_id"] = self._request_id(scope["headers"])
-            raw_path: bytes = scope.get("raw_path") or scope["path"].encode()
-            # A reference may hold an encoded slash, so the path is cut into parts before it is decoded. The router
-            # takes several slashes for one; a path with an empty part is nobody's.
-            scope["path"] = "/no-empty-parts" if b"//" in raw_path else raw_path.partition(b"?")[0].decode("latin-1")
-            if scope["method"] == "HEAD":
-                scope["method"], scope["waypost.head"] = "GET", True
-        await self.router(scope, receive, send)
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Take one request: give it an id, and open the door its method and path lead to."""
+        assert scope["type"] == "http", scope["type"]  # websockets and lifespan are off
+        scope["waypost.request_id"] = request_id = self._request_id(scope["headers"])
+        raw_path: bytes = scope.get("raw_path") or scope["path"].encode()
+        doors, scope["path_params"] = self._router.find(raw_path.partition(b"?")[0].decode("latin-1"))
+        method = scope["method"]
+        if method == "HEAD" and "GET" in doors:
+            method = "GET"
+            scope["waypost.head"] = True
+        door = doors.get(method)
+        if door is None:
+            refusal = method_not_allowed(scope["method"], doors) if doors else unknown_path()
+            self._metrics.count_unrouted(refusal.status)
+            head = scope["method"] == "HEAD"
+            reply = problem_reply(refusal, request_id)
+            await reply.send(receive, send, request_id=request_id.encode(), head=head)
+            return
+        await door(scope, receive, send)
 
     @property
     def streams(self) -> int:
@@ -161,35 +161,6 @@ class Application:
                 if _REQUEST_ID.fullmatch(given):
                     return given
         return f"req_{self._run_id}{next(self._numbers):08x}"
-
-    def _refuse(self, request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-        """Answer for what fails before a door is reached."""
-        request_id: str = request.scope["waypost.request_id"]  # type: ignore[typeddict-item]
-        if isinstance(error, HTTPException):
-            head = request.scope.get("waypost.head", False)
-            problem = from_framework(error, "HEAD" if head else request.scope["method"])
-        else:
-            log.error("routing_failed", request_id=request_id, exc_info=error)
-            problem = internal_error()
-        self._metrics.count_unrouted(problem.status)
-        reply = problem_reply(problem, request_id)
-        headers = [*FIXED_HEADERS, (b"x-request-id", request_id.encode()), *reply.headers]
-        return Response(
-            reply.body,
-            status_code=reply.status,
-            media_type=reply.content_type.decode(),
-            headers={name.decode(): value.decode() for name, value in headers},
-        )
-
-
-def _route(door: Door, operation: Operation) -> HTTPRouteHandler:
-    """Give the router's handler: it only hands out the door, which then reads and answers by itself."""
-
-    async def open_door() -> Door:
-        return door
-
-    path = re.sub(r"\{(\w+)\}", r"{\1:str}", operation.path)
-    return HTTPRouteHandler(path, http_method=[operation.method], name=operation.name, status_code=200)(open_door)
 
 
 def create_app(services: Services) -> Application:

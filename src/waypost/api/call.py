@@ -4,10 +4,9 @@ from collections.abc import AsyncGenerator
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from litestar.types import Receive, Scope
-
 from waypost.api.operations import JSON_BYTES_MAX, Operation
 from waypost.api.queries import read_queries
+from waypost.api.reply import Receive, Scope
 from waypost.api.shared import Shared
 from waypost.errors import BadRequest, CallerError, NotFound, TooLarge, UnsupportedMediaType
 from waypost.ids import AccountId

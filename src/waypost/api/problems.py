@@ -1,6 +1,6 @@
 """Every failure as a problem document (RFC 9457): one shape, no traceback, and the id to ask about."""
 
-from litestar.exceptions import HTTPException
+from collections.abc import Iterable
 
 from waypost import errors
 from waypost.api.reply import PROBLEM, Reply, encode_json
@@ -46,16 +46,15 @@ def problem_reply(error: CallerError, request_id: str) -> Reply:
     return Reply(error.status, problem_body(error, request_id), pairs, PROBLEM)
 
 
-def from_framework(error: HTTPException, method: str) -> CallerError:
-    """Translate what the router refuses before any operation runs: an unknown path, method or host."""
-    if error.status_code == 404:
-        return errors.NotFound("There is nothing at this path. The operations are listed at /docs.")
-    if error.status_code == 405:
-        allowed = str((error.headers or {}).get("allow", ""))
-        return MethodNotAllowed(f"This path takes {allowed}, not {method}.", headers={"allow": allowed})
-    if error.status_code < 500:
-        return errors.BadRequest(error.detail)
-    return internal_error()
+def unknown_path() -> CallerError:
+    """What the caller hears when there is no operation at the path."""
+    return errors.NotFound("There is nothing at this path. The operations are listed at /docs.")
+
+
+def method_not_allowed(method: str, allowed: Iterable[str]) -> CallerError:
+    """What the caller hears when the path has other methods."""
+    methods = ", ".join(sorted(allowed))
+    return MethodNotAllowed(f"This path takes {methods}, not {method}.", headers={"allow": methods})
 
 
 def internal_error() -> CallerError:

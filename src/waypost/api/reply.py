@@ -1,14 +1,19 @@
 """What an operation answers, and how it goes out as ASGI messages."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import msgspec
-from litestar.types import Receive, Send
 
 Headers = tuple[tuple[bytes, bytes], ...]
+
+# The three of ASGI. Source: asgi.readthedocs.io, specification, "HTTP Connection Scope".
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
 
 JSON = b"application/json"
 NDJSON = b"application/x-ndjson"
