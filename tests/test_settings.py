@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from waypost.secret_files import open_secrets, read_operator_token
+from waypost.secret_files import open_operator_token, open_secret_key, read_operator_token
 from waypost.settings import DEFAULTS_FILE, SETTINGS, Settings, SettingsError, load_settings
 
 
@@ -147,11 +147,11 @@ def test_the_default_file_says_nothing_that_is_not_allowed(tmp_path):
 
 def test_first_start_makes_both_secrets_with_mode_0600_and_says_so_once(tmp_path):
     settings = folder_settings(tmp_path)
-    first, second = open_secrets(settings), open_secrets(settings)
-    assert len(first.secret_key) == 32
-    assert (first.token_made, second.token_made) == (True, False)
-    assert (first.secret_key, first.operator_token) == (second.secret_key, second.operator_token)
-    assert first.operator_token == read_operator_token(settings)
+    key, first, second = open_secret_key(settings), open_operator_token(settings), open_operator_token(settings)
+    assert len(key) == 32
+    assert key == open_secret_key(settings)
+    assert (first.made, second.made) == (True, False)
+    assert first.text == second.text == read_operator_token(settings)
     modes = {stat.S_IMODE(path.stat().st_mode) for path in settings.data_dir.iterdir()}
     assert modes == {0o600}
     assert sorted(path.name for path in settings.data_dir.iterdir()) == ["operator-token", "secret-key"]
@@ -160,10 +160,10 @@ def test_first_start_makes_both_secrets_with_mode_0600_and_says_so_once(tmp_path
 def test_secrets_given_from_outside_are_not_written_anywhere(tmp_path):
     key = base64.b64encode(bytes(range(32))).decode()
     settings = folder_settings(tmp_path, secret_key=key, operator_token="given-by-the-operator")
-    secrets = open_secrets(settings)
-    assert (secrets.secret_key, secrets.operator_token) == (bytes(range(32)), "given-by-the-operator")
+    token = open_operator_token(settings)
+    assert (open_secret_key(settings), token.text) == (bytes(range(32)), "given-by-the-operator")
     assert list(settings.data_dir.iterdir()) == []
-    assert "given" not in repr(secrets)
+    assert "given" not in repr(token)
 
 
 def test_a_database_whose_key_is_gone_gets_no_new_key(tmp_path):
@@ -171,7 +171,7 @@ def test_a_database_whose_key_is_gone_gets_no_new_key(tmp_path):
     settings.data_dir.mkdir()
     (settings.data_dir / "waypost.db").write_bytes(b"")
     with pytest.raises(SettingsError, match=r"has no key: put .*secret-key back"):
-        open_secrets(settings)
+        open_secret_key(settings)
 
 
 def test_a_key_file_that_holds_something_else_is_refused(tmp_path):
@@ -179,10 +179,10 @@ def test_a_key_file_that_holds_something_else_is_refused(tmp_path):
     settings.data_dir.mkdir()
     (settings.data_dir / "secret-key").write_text("nonsense")
     with pytest.raises(SettingsError, match="secret-key holds something else"):
-        open_secrets(settings)
+        open_secret_key(settings)
 
 
 def test_a_data_folder_that_is_a_file_is_refused_in_one_line(tmp_path):
     (tmp_path / "data").write_text("")
     with pytest.raises(SettingsError, match=r"data folder .* cannot be used"):
-        open_secrets(folder_settings(tmp_path))
+        open_secret_key(folder_settings(tmp_path))

@@ -7,6 +7,8 @@ not at all, and only once: two services that start together end up with the same
 import base64
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,30 +19,39 @@ OPERATOR_TOKEN_FILE = "operator-token"  # noqa: S105 - the name of a file
 
 
 @dataclass(frozen=True, slots=True)
-class Secrets:
-    """What the service must know and nobody else: the key (32 bytes) and the operator's token.
+class OperatorToken:
+    """The operator's token. `made` is true only at the first start, which made it: the moment to show it once."""
 
-    `token_made` is true only at the first start that made the token: the moment to show it once.
-    """
-
-    secret_key: bytes = field(repr=False)
-    operator_token: str = field(repr=False)
-    token_made: bool
+    text: str = field(repr=False)
+    made: bool
 
 
-def open_secrets(settings: Settings) -> Secrets:
-    """Give the secrets of these settings, making the data folder and what is missing in it.
+def open_secret_key(settings: Settings) -> bytes:
+    """Give the secret key (32 bytes) of these settings, making the data folder and the key at the first start.
 
-    Raises SettingsError when a file holds something else, when the folder cannot be written, and when a database is
+    Raises SettingsError when the file holds something else, when the folder cannot be written, and when a database is
     there whose key is gone: a new key could not read what the old one encrypted.
     """
+    with _data_folder(settings):
+        return settings.secret_key or _key_of_folder(settings)
+
+
+def open_operator_token(settings: Settings) -> OperatorToken:
+    """Give the operator's token of these settings, making it at the first start. Raises SettingsError as above.
+
+    Call it once the start can no longer be refused: a token that no database knows would mislead whoever finds it.
+    """
+    with _data_folder(settings):
+        return _token_of_folder(settings)
+
+
+@contextmanager
+def _data_folder(settings: Settings) -> Iterator[None]:
     try:
         settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        key = settings.secret_key or _key_of_folder(settings)
-        token, made = _token_of_folder(settings)
+        yield
     except OSError as error:
         raise SettingsError(f"The data folder {settings.data_dir} cannot be used: {error.strerror}.") from error
-    return Secrets(key, token, made)
 
 
 def read_operator_token(settings: Settings) -> str | None:
@@ -70,13 +81,13 @@ def _refuse_new_key_for_old_database(settings: Settings, path: Path) -> None:
         raise SettingsError(f"{database} has no key: put {path} back or give the key with {SECRET_KEY.variable}.")
 
 
-def _token_of_folder(settings: Settings) -> tuple[str, bool]:
+def _token_of_folder(settings: Settings) -> OperatorToken:
     if settings.operator_token is not None:
-        return settings.operator_token, False
+        return OperatorToken(settings.operator_token, made=False)
     path = settings.data_dir / OPERATOR_TOKEN_FILE
     made = not path.exists() and _write_once(path, "wp_" + secrets.token_urlsafe(32))
     try:
-        return OPERATOR_TOKEN.read(path.read_text(encoding="ascii").strip()), made
+        return OperatorToken(OPERATOR_TOKEN.read(path.read_text(encoding="ascii").strip()), made)
     except ValueError:
         raise SettingsError(f"{path} holds something else; allowed: {OPERATOR_TOKEN.allowed}.") from None
 

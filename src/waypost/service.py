@@ -35,7 +35,7 @@ from waypost.delivery.worker import Worker
 from waypost.events import test_event
 from waypost.ids import AccountId, EndpointId, EventId
 from waypost.log import Log
-from waypost.secret_files import open_secrets
+from waypost.secret_files import OperatorToken, open_operator_token, open_secret_key
 from waypost.settings import LogFormat, Settings, SettingsError
 
 logger = structlog.get_logger(__name__)
@@ -44,10 +44,10 @@ BACKLOG = 1024
 HEADERS_BYTES_MAX = 64 * 1024
 
 
-async def run_service(settings: Settings, *, ready: Callable[[], None] | None = None) -> None:
+async def run_service(settings: Settings, *, ready: Callable[[OperatorToken], None] | None = None) -> None:
     """Serve API and delivery until SIGTERM, SIGINT or cancellation; then end in good order.
 
-    `ready` is called once requests are answered. Raises SettingsError when the address cannot be listened on, and
+    `ready` is called with the operator's token once requests are answered. Raises SettingsError when the address cannot be listened on, and
     DatabaseProblem when the database cannot be used.
     """
     configure_logging(settings.log_format)
@@ -56,7 +56,7 @@ async def run_service(settings: Settings, *, ready: Callable[[], None] | None = 
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
-    async with open_log(settings) as log, _delivering(settings, log) as (services, deliveries):
+    async with open_log(settings) as (log, token), _delivering(settings, log) as (services, deliveries):
         app = create_app(services)
         server = _server(settings, app)
         serving = asyncio.create_task(server.serve())
@@ -64,7 +64,7 @@ async def run_service(settings: Settings, *, ready: Callable[[], None] | None = 
         try:
             await _answering(settings, serving)
             if ready:
-                ready()
+                ready(token)
             await asyncio.wait({serving, stopping, deliveries}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             stopping.cancel()
@@ -75,19 +75,20 @@ async def run_service(settings: Settings, *, ready: Callable[[], None] | None = 
 
 
 @asynccontextmanager
-async def open_log(settings: Settings) -> AsyncIterator[Log]:
+async def open_log(settings: Settings) -> AsyncIterator[tuple[Log, OperatorToken]]:
     """Open the log of these settings for writing, its secrets made at the first start; close it at the end.
 
     SQLite is brought to this version, after a copy beside itself; PostgreSQL must have been by `waypost migrate`.
     Raises DatabaseProblem when the database cannot be used as it is.
     """
-    known = open_secrets(settings)
+    key = open_secret_key(settings)
     log = await Log.open(
-        settings.database_url, key=known.secret_key, clock=SystemClock(), ids=IdSource(), migrate=settings.is_sqlite
+        settings.database_url, key=key, clock=SystemClock(), ids=IdSource(), migrate=settings.is_sqlite
     )
     try:
-        await log.ensure_operator(known.operator_token)
-        yield log
+        token = open_operator_token(settings)
+        await log.ensure_operator(token.text)
+        yield log, token
     finally:
         await log.close()
 

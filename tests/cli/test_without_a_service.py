@@ -61,10 +61,10 @@ def test_doctor_shows_each_value_with_its_source_and_no_secret(tmp_path):
 
 
 def test_doctor_fails_when_others_may_read_the_secret_key(tmp_path):
-    from waypost.secret_files import open_secrets
+    from waypost.secret_files import open_secret_key
     from waypost.settings import load_settings
 
-    open_secrets(load_settings({"data_dir": str(tmp_path)}, environment={}, config_file=None))
+    open_secret_key(load_settings({"data_dir": str(tmp_path)}, environment={}, config_file=None))
     (tmp_path / "secret-key").chmod(0o644)
     ran = waypost("doctor", "--data-dir", str(tmp_path), folder=tmp_path)
     assert ran.code == 1

@@ -4,7 +4,7 @@ import base64
 import subprocess
 import sys
 
-from service_process import PATIENCE_S, Receiver, Service, wait_for
+from service_process import PATIENCE_S, SECRET_KEY, Receiver, Service, free_port, wait_for
 
 
 def waypost(folder, url, *arguments):
@@ -61,3 +61,20 @@ def test_another_secret_key_than_before_is_refused_at_the_start(tmp_path):
     assert refused.returncode == 1
     assert "WAYPOST_SECRET_KEY" in refused.stderr
     assert "Traceback" not in refused.stderr
+
+
+def test_a_start_that_is_refused_leaves_no_token_behind(tmp_path):
+    service = Service(tmp_path).start()  # its token comes from the environment, so the folder holds none
+    try:
+        command = [sys.executable, "-m", "waypost.cli", "serve", "--data-dir", str(tmp_path), "--port"]
+        environment = {"WAYPOST_SECRET_KEY": SECRET_KEY, "PATH": "/usr/bin:/bin"}
+        command.append(str(free_port()))
+        refused = subprocess.run(
+            command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE_S
+        )
+        assert refused.returncode == 1
+        assert "in use" in refused.stderr
+        assert refused.stdout == ""
+        assert not (tmp_path / "operator-token").exists()
+    finally:
+        service.kill()

@@ -12,7 +12,7 @@ from waypost.cli.flags import DatabaseFlags, database_errors
 from waypost.cli.output import AsJson, print_json, remark, say
 from waypost.log import Database, open_database
 from waypost.log import migration as migrations
-from waypost.secret_files import open_secrets
+from waypost.secret_files import open_secret_key
 from waypost.settings import Settings
 
 
@@ -42,7 +42,7 @@ def migrate(*, plan: bool = False, json: AsJson = False, flags: DatabaseFlags | 
     settings = (flags or DatabaseFlags()).settings()
     if plan:
         return _show_plan(settings, json=json)
-    open_secrets(settings)  # a database is never without the key that its secrets will need
+    open_secret_key(settings)  # a database is never without the key that its secrets will need
     with database_errors(), closing(open_database(settings.database_url)) as database:
         migrated = migrations.migrate(database)
     outcome = Outcome(migrated.before, migrated.after, None if migrated.copy is None else str(migrated.copy))

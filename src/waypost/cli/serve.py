@@ -4,7 +4,7 @@ import uvloop
 
 from waypost.cli.flags import ServiceFlags, database_errors
 from waypost.cli.output import remark, say
-from waypost.secret_files import OPERATOR_TOKEN_FILE, open_secrets
+from waypost.secret_files import OPERATOR_TOKEN_FILE, OperatorToken
 from waypost.service import run_service
 
 
@@ -21,12 +21,11 @@ def serve(*, flags: ServiceFlags | None = None) -> None:
     on PostgreSQL `waypost migrate` does that.
     """
     settings = (flags or ServiceFlags()).settings()
-    secrets = open_secrets(settings)
-    if secrets.token_made:
-        say(f"Operator token, shown this once: {secrets.operator_token}")
-        remark(f"It is also in {settings.data_dir / OPERATOR_TOKEN_FILE}.")
 
-    def announce() -> None:
+    def announce(token: OperatorToken) -> None:
+        if token.made:
+            say(f"Operator token, shown this once: {token.text}")
+            remark(f"It is also in {settings.data_dir / OPERATOR_TOKEN_FILE}.")
         remark(f"Waypost answers at {settings.local_url}. Ctrl-C stops it.")
 
     with database_errors():

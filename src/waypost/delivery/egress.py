@@ -170,7 +170,7 @@ class EgressRules:
     async def check_endpoint_url(self, url: str, *, path: str = "/url", lookup: Lookup = addresses_of) -> ParsedUrl:
         """Check `url` as `check_url` does, then resolve its name: every address must be allowed.
 
-        A name that has no address (yet), or whose servers are silent for LOOKUP_AT_CREATION_S_MAX seconds, is let
+        A full name that has no address (yet), or whose servers are silent for LOOKUP_AT_CREATION_S_MAX seconds, is let
         through: each connection asks again.
         """
         parsed = self.check_url(url, path=path)
@@ -179,6 +179,10 @@ class EgressRules:
             found = [parsed.host]
         else:
             found = await _addresses_or_none(parsed.host, lookup)
+            if not found and "." not in parsed.host.rstrip("."):
+                raise AddressNotAllowed(
+                    f"{parsed.host} is a name without a dot, and has no address now. Use the full name.", path=path
+                )
         for address in found:
             reason = self.vet_resolved(parsed.host, address, parsed.port, own)
             if reason is not None:

@@ -12,7 +12,7 @@ _ADVICE: Mapping[int, str] = {
     405: "it takes no POST at this path. Check the address.",
     408: "it waited too long for our request.",
     409: "it sees a conflict with what it already has.",
-    410: "which means: stop sending. The endpoint is suspended; its events are kept.",
+    410: "which means: stop sending. A delivery answered so suspends the endpoint; its events are kept.",
     411: "it refuses our request as it was sent.",
     413: "our request is too large for it. Raise its limit, or choose a smaller payload.",
     415: "it does not take application/json.",
