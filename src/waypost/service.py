@@ -47,8 +47,8 @@ HEADERS_BYTES_MAX = 64 * 1024
 async def run_service(settings: Settings, *, ready: Callable[[OperatorToken], None] | None = None) -> None:
     """Serve API and delivery until SIGTERM, SIGINT or cancellation; then end in good order.
 
-    `ready` is called with the operator's token once requests are answered. Raises SettingsError when the address cannot be listened on, and
-    DatabaseProblem when the database cannot be used.
+    `ready` is called with the operator's token once requests are answered. Raises SettingsError when the address cannot
+    be listened on, and DatabaseProblem when the database cannot be used.
     """
     configure_logging(settings.log_format)
     _check_address_is_free(settings.host, settings.port)

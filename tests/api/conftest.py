@@ -24,9 +24,12 @@ class QuietDelivery:
     def __init__(self) -> None:
         self.tests: list[tuple[AccountId, EndpointId, str | None]] = []
         self.is_ready = True
+        self.fault: Exception | None = None
 
     async def send_test(self, account_id: AccountId, endpoint_id: EndpointId, event_type: str | None) -> TestResult:
-        """Note the test."""
+        """Note the test, or fail as told."""
+        if self.fault is not None:
+            raise self.fault
         self.tests.append((account_id, endpoint_id, event_type))
         timings = Timings(dns=1.0, connect=2.0, tls=None, first_byte=3.0, body=0.5, total=6.5)
         attempt = Attempt(

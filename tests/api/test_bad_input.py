@@ -4,10 +4,12 @@ from typing import Any
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from api.asgi_client import Client, Reply
-from api.conftest import on_both_databases
+from api.conftest import QuietDelivery, on_both_databases
 from waypost.errors import PROBLEM_BASE
+from waypost.log import Log
 
 JSON = {"Content-Type": "application/json"}
 
@@ -201,3 +203,26 @@ async def test_a_million_members_are_refused_quickly(api: Client) -> None:
     reply = await put_bytes(api, body)
     assert reply.status == 422
     assert len(reply.body) < 64 * 1024
+
+
+async def test_a_fault_of_ours_is_logged_whole_and_answered_without_details(
+    api: Client, delivery: QuietDelivery
+) -> None:
+    endpoint = (await api.call("POST", "/v1/endpoints", {"url": "https://192.0.2.1/"})).json()
+    delivery.fault = ZeroDivisionError("canary")
+    with capture_logs() as logged:
+        reply = await api.call("POST", f"/v1/endpoints/{endpoint['id']}/test")
+    assert_problem(reply, 500, "internal-error")
+    assert b"canary" not in reply.body
+    assert b"Traceback" not in reply.body
+    assert [(entry["event"], entry["request_id"]) for entry in logged] == [
+        ("request_failed", reply.json()["request_id"])
+    ]
+
+
+async def test_a_database_that_is_away_is_503_and_says_when_to_come_back(api: Client, log: Log) -> None:
+    await log.close()
+    for method, body in (("PUT", {}), ("GET", None)):
+        reply = await api.call(method, "/v1/shipments/SO-1", body)
+        assert_problem(reply, 503, "unavailable")
+        assert int(reply.headers["retry-after"]) >= 1

@@ -2,6 +2,7 @@ import asyncio
 from typing import Any
 
 import msgspec
+from structlog.testing import capture_logs
 
 from api.asgi_client import Client, Reply
 from api.conftest import on_both_databases
@@ -174,3 +175,21 @@ async def test_one_bad_line_among_many_leaves_no_gap_in_the_log(api: Client) -> 
     await bulk(api, body)
     events = (await api.call("GET", "/v1/events?limit=1000")).json()["items"]
     assert [event["position"] for event in events] == list(range(1, 101))
+
+
+async def test_what_was_sent_before_the_client_hung_up_stands_and_is_no_fault_of_ours(api: Client) -> None:
+    messages: list[dict[str, Any]] = [
+        {"type": "http.request", "body": line("SO-1") + b'{"reference": "SO-', "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+
+    async def receive() -> dict[str, Any]:
+        return messages.pop(0)
+
+    async def send(message: dict[str, Any]) -> None:
+        pass
+
+    with capture_logs() as logged:
+        await api.app(GatedPieces([], asyncio.Event()).scope(api), receive, send)
+    assert logged == []
+    assert (await api.call("GET", "/v1/shipments/SO-1")).status == 200

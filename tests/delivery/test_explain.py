@@ -26,8 +26,10 @@ def a_result(outcome, *, timings=None, **fields):
         ),
         (
             a_result("status", status=410),
-            "Your server answered 410 Gone, which means: stop sending. "
-            "A delivery answered so suspends the endpoint; its events are kept.",
+            (
+                "Your server answered 410 Gone, which means: stop sending. "
+                "A delivery answered so suspends the endpoint; its events are kept."
+            ),
         ),
         (
             a_result("status", status=308),

@@ -16,8 +16,7 @@ from waypost.delivery.sender import Sender
 from waypost.delivery.worker import Worker
 from waypost.events.patterns import Wants
 from waypost.ids import AccountId
-from waypost.log import AcceptReport, DeliveryFilter, EndpointSettings, Unit
-from waypost.log import units
+from waypost.log import AcceptReport, DeliveryFilter, EndpointSettings, Unit, units
 from waypost.log.tables import endpoints
 from waypost.shipments.facts import Actor
 from waypost.shipments.reading import read_document
@@ -170,7 +169,7 @@ async def test_a_delivered_event_is_sent_again_on_request(office):
         await office.log.do(units.resend(ACCOUNT, endpoint.endpoint_id, accepted.events[0].id))
         await office.settled(endpoint)
         async with asyncio.timeout(PATIENCE_S):
-            while len(receiver.bodies) < 3:
+            while len(receiver.bodies) < 3:  # noqa: ASYNC110 - a real receiver
                 await asyncio.sleep(0.01)
         assert receiver.bodies[2] == receiver.bodies[0]
         assert "waypost-attempt: 2" in receiver.heads[2]
@@ -210,7 +209,7 @@ async def test_a_worker_whose_endpoint_was_taken_stores_nothing_more(office):
         with capture_logs() as logged:
             accepted = await office.put("SO-2")
             async with asyncio.timeout(PATIENCE_S):
-                while not any(line["event"] == "lease_lost" for line in logged):
+                while not any(line["event"] == "lease_lost" for line in logged):  # noqa: ASYNC110 - a real database
                     await asyncio.sleep(0.01)
         delivery, attempts, _ = await office.log.get_delivery(ACCOUNT, before.endpoint_id, accepted.events[0].id)
         assert (delivery.state, attempts) == ("waiting", [])

@@ -5,6 +5,11 @@ from typing import Any
 
 import msgspec
 from hypothesis import strategies as st
+
+from waypost.events.kinds import CONDITIONS, STATUSES
+from waypost.shipments.facts import Actor
+from waypost.shipments.model import CarrierScan, Document, Eta
+from waypost.shipments.reading import read_document, read_tracking_events
 from waypost.shipments.report import (
     CancelReport,
     CarrierReport,
@@ -14,11 +19,6 @@ from waypost.shipments.report import (
     Report,
     TrackingReport,
 )
-
-from waypost.events.kinds import CONDITIONS, STATUSES
-from waypost.shipments.facts import Actor
-from waypost.shipments.model import CarrierScan, Document, Eta
-from waypost.shipments.reading import read_document, read_tracking_events
 
 DAY_ONE = datetime(2026, 12, 1, 8, 0, tzinfo=UTC)
 ACTOR = Actor(kind="api", token="tms")

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Mapping
 from typing import Any
-from zoneinfo import available_timezones
 
 import msgspec
 
@@ -23,6 +22,7 @@ from waypost.errors import FieldError
 from waypost.ids import AccountId
 from waypost.log import Account as AccountRecord
 from waypost.log import AccountSettings, MadeToken, TokenRecord, Tx, Unit, units
+from waypost.shipments.codes import time_zones
 
 TABLE = Table("Accounts")
 
@@ -47,7 +47,7 @@ def _form(pattern: re.Pattern[str], words: str) -> Check:
 
 
 def _time_zone(value: Any, path: str) -> list[FieldError]:
-    if isinstance(value, str) and value in available_timezones():
+    if isinstance(value, str) and value in time_zones():
         return []
     return [FieldError(path, "must be a name of the IANA time zone database, such as Europe/Tallinn")]
 

@@ -87,7 +87,7 @@ class Door:
         try:
             try:
                 await admit(call)
-                call.check_queries()
+                call.read_queries()
                 return await self._operation.handler(call)
             except CallerError as error:
                 return await answer_refusal(call, error)
@@ -104,6 +104,8 @@ async def _send(reply: Answerable, call: Call, send: Send) -> None:
     head: bool = call.scope.get("waypost.head", False)
     try:
         await reply.send(call.receive, send, request_id=call.request_id.encode(), head=head)
+    except ClientGone:
+        raise
     except Exception:
         log.exception("answer_broke_off", operation=call.operation.name, request_id=call.request_id)
 

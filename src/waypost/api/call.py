@@ -22,7 +22,7 @@ class ClientGone(Exception):
 
 
 class Call:
-    """One request to one operation. Everything is read when it is first asked for."""
+    """One request to one operation. Headers and body are read when they are first asked for."""
 
     __slots__ = (
         "_body",
@@ -52,7 +52,7 @@ class Call:
         self.request_id = request_id
         self._body: bytes | None = None
         self._headers: dict[bytes, bytes] | None = None
-        self._queries: dict[str, Any] | None = None
+        self._queries: dict[str, Any] = {}
 
     def header(self, name: bytes) -> str | None:
         """Give a header by its lower-case name, or None. A header that came twice counts once, the last."""
@@ -79,16 +79,13 @@ class Call:
             return text
         raise NotFound(f"There is nothing with the id {text[:64]!r} here.")
 
-    def query(self, name: str) -> Any:
-        """Give a declared query value, or its default."""
-        if self._queries is None:
-            self._queries = read_queries(self.operation.queries, self.scope["query_string"])
-        return self._queries[name]
+    def read_queries(self) -> None:
+        """Read the query values; BadRequest for what this operation does not know, also when it takes none."""
+        self._queries = read_queries(self.operation.queries, self.scope["query_string"])
 
-    def check_queries(self) -> None:
-        """Refuse what this operation does not know, also when its handler asks for nothing."""
-        if self._queries is None:
-            self._queries = read_queries(self.operation.queries, self.scope["query_string"])
+    def query(self, name: str) -> Any:
+        """Give a declared query value, or its default. They were read before the handler was called."""
+        return self._queries[name]
 
     async def body(self) -> bytes:
         """Give the whole body, within its limit and of a media type that the operation takes."""
