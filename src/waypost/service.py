@@ -12,7 +12,7 @@ import secrets
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
@@ -34,7 +34,7 @@ from waypost.delivery.sender import Sender
 from waypost.delivery.worker import Worker
 from waypost.events import test_event
 from waypost.ids import AccountId, EndpointId, EventId
-from waypost.log import Log
+from waypost.log import Committed, Log
 from waypost.secret_files import OperatorToken, open_operator_token, open_secret_key
 from waypost.settings import LogFormat, Settings, SettingsError
 
@@ -144,7 +144,7 @@ async def _delivering(settings: Settings, log: Log) -> AsyncIterator[tuple[Servi
     worker = Worker(log, sender, clock, ids, owner=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}")
     registry = CollectorRegistry()
     _measure(worker, registry)
-    log.on_commit(lambda committed: _tell(worker, committed.accounts, committed.endpoints))
+    log.on_commit(lambda committed: _tell(worker, committed))
     running = asyncio.create_task(worker.run())
     try:
         yield (
@@ -167,9 +167,11 @@ async def _delivering(settings: Settings, log: Log) -> AsyncIterator[tuple[Servi
             await running
 
 
-def _tell(worker: Worker, ends: Mapping[AccountId, int], changed: frozenset[tuple[AccountId, EndpointId]]) -> None:
-    worker.log_grew(ends)
-    for account_id, endpoint_id in changed:
+def _tell(worker: Worker, committed: Committed) -> None:
+    for account_id, positions in committed.erased.items():
+        worker.events_rewritten(account_id, positions)
+    worker.log_grew(committed.accounts)
+    for account_id, endpoint_id in committed.endpoints:
         worker.endpoint_changed(account_id, endpoint_id)
 
 

@@ -20,7 +20,7 @@ from waypost.log import AcceptReport, DeliveryFilter, EndpointSettings, Unit, un
 from waypost.log.tables import endpoints
 from waypost.shipments.facts import Actor
 from waypost.shipments.reading import read_document
-from waypost.shipments.report import DocumentReport
+from waypost.shipments.report import DocumentReport, EraseReport
 
 ACCOUNT = AccountId("default")
 SECRET = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
@@ -70,6 +70,8 @@ async def working(log, owner="one"):
     worker = Worker(log, Sender(LOOPBACK_ALLOWED), SystemClock(), IdSource(), owner=owner, dice=random.Random(1))
 
     def tell(committed):
+        for account_id, positions in committed.erased.items():
+            worker.events_rewritten(account_id, positions)
         worker.log_grew(committed.accounts)
         for name in committed.endpoints:
             worker.endpoint_changed(*name)
@@ -151,7 +153,7 @@ async def test_a_paused_endpoint_holds_everything_and_resumes_in_order(office):
 
 async def test_410_suspends_and_resume_delivers_what_was_held(office):
     async with receiving(GONE, TAKEN) as receiver:
-        endpoint = await office.endpoint(receiver.url)
+        endpoint = await office.endpoint(receiver.url, Wants(("shipment.*",), None))
         await office.put("SO-1")
         found = await office.until(endpoint, lambda found, waiting: found.state == "suspended")
         assert "410" in found.state_reason
@@ -264,3 +266,18 @@ async def test_an_event_that_is_refused_for_good_is_told_and_its_lane_goes_on(of
         assert told["data"]["event"]["id"] == bad.events[0].id
         assert told["data"]["last_attempt"]["status"] == 500
         assert {event["sequence"] for event in events_at(receiver) if event["reference"] == "SO-bad"} == {1, 2}
+
+
+async def test_what_was_erased_while_it_was_held_goes_out_without_personal_data(office):
+    async with receiving(TAKEN) as receiver:
+        endpoint = await office.endpoint(receiver.url)
+        await office.log.do(units.pause_endpoint(ACCOUNT, endpoint.endpoint_id))
+        body = json.dumps({"parties": {"consignee": {"name": "Mari Kask"}}}).encode()
+        report = DocumentReport(document=read_document(body), actor=Actor(kind="api", token="test"))
+        await office.log.do(AcceptReport(ACCOUNT, "SO-1", report))
+        await office.worker.read_log(ACCOUNT, 0, 10)  # it is remembered as it was
+        await office.log.do(AcceptReport(ACCOUNT, "SO-1", EraseReport()))
+        await office.log.do(units.resume_endpoint(ACCOUNT, endpoint.endpoint_id))
+        await office.settled(endpoint)
+        assert len(receiver.bodies) == 2
+        assert b"Mari" not in b"".join(receiver.bodies)

@@ -150,3 +150,19 @@ async def test_pages_of_endpoints_hold_each_once(log: Log) -> None:
             break
     assert listed == made
     assert await log_rows(log) == []
+
+
+async def test_a_rotation_without_overlap_ends_every_earlier_secret(log: Log) -> None:
+    endpoint = await an_endpoint(log)
+    await log.do(units.rotate_secret(DEFAULT, endpoint.endpoint_id, SECRET, 86_400))
+    await log.do(units.rotate_secret(DEFAULT, endpoint.endpoint_id, SECRET, 0))
+    found = await log.get_endpoint(DEFAULT, endpoint.endpoint_id)
+    assert [secret.expires_at for secret in found.secrets] == [None]
+
+
+async def test_many_rotations_leave_few_secrets_signing(log: Log) -> None:
+    endpoint = await an_endpoint(log)
+    for _ in range(20):
+        await log.do(units.rotate_secret(DEFAULT, endpoint.endpoint_id, SECRET, 86_400))
+    found = await log.get_endpoint(DEFAULT, endpoint.endpoint_id)
+    assert len(found.secrets) == 5

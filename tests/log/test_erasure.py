@@ -1,11 +1,14 @@
 """Erasing the people of a shipment, and nothing else."""
 
+from pathlib import Path
+
 import msgspec
 from sqlalchemy import text
 
 from log.builders import DEFAULT, NOON, a_report, a_write, an_attempt, endpoint_name, log_rows, once, owned, put
 from log.test_sources import a_scan, take
-from waypost.log import AcceptReport, Database, Log, units
+from waypost.clock import IdSource, SystemClock
+from waypost.log import AcceptReport, Database, Log, Vault, open_database, units
 from waypost.shipments.report import EraseReport
 
 CANARY = "Baðhús og Gufa"
@@ -78,3 +81,18 @@ async def test_the_answers_of_a_deleted_endpoint_are_erased_too(log: Log, databa
     await log.do(units.delete_endpoint(*endpoint_name(endpoint)))
     await erase(log)
     assert CANARY not in whole_database(database)
+
+
+async def test_what_was_erased_is_in_no_page_of_the_file(sqlite_url: str, vault: Vault) -> None:
+    path = Path(sqlite_url.removeprefix("sqlite:///"))
+    log = Log(open_database(sqlite_url), SystemClock(), IdSource(), vault)
+    await log.start()
+    await log.ensure_operator("wp_operator_of_this_test")
+    for version in range(3):  # each larger than the last, so that pages are freed on the way
+        goods = [{"id": f"g_{n}", "description": f"canary {n} " * 40 * (version + 1)} for n in range(50)]
+        await put(log, "SO-1", goods=goods)
+    assert b"canary" in path.read_bytes() + path.with_name("waypost.db-wal").read_bytes()
+    await log.do(AcceptReport(DEFAULT, "SO-1", EraseReport()))
+    on_disk = path.read_bytes() + path.with_name("waypost.db-wal").read_bytes()
+    await log.close()
+    assert b"canary" not in on_disk

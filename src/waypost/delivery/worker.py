@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import random
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 import structlog
@@ -91,6 +91,7 @@ class Worker:
         self._runners: dict[Key, Runner] = {}
         self._by_account: dict[AccountId, dict[Key, Runner]] = {}
         self._ends: dict[AccountId, int] = {}
+        self._erasures = 0
         self._reading: dict[tuple[AccountId, int], asyncio.Future[list[LogRow]]] = {}
         self._to_store: dict[Key, Runner] = {}
         self._store_wanted = asyncio.Event()
@@ -124,6 +125,12 @@ class Worker:
             self._ends[account_id] = max(end, self._ends.get(account_id, 0))
             for runner in tuple(self._by_account.get(account_id, {}).values()):
                 runner.give(LogGrew(end))
+
+    def events_rewritten(self, account_id: AccountId, positions: Iterable[int]) -> None:
+        """Say that an erasure rewrote events: what is remembered of them must not go out. In the event loop."""
+        self._erasures += 1
+        for position in positions:
+            self.rows.forget(account_id, position)
 
     def endpoint_changed(self, account_id: AccountId, endpoint_id: EndpointId) -> None:
         """Say that an endpoint was made, changed, paused, resumed, deleted or asked to resend. In the event loop."""
@@ -191,8 +198,7 @@ class Worker:
         rows_max = max(limit, READ_ROWS)
         future = self._reading[key] = asyncio.get_running_loop().create_future()
         try:
-            rows = await self._insist("read", lambda: self._store.events_after(account_id, after, rows_max))
-            self.rows.add(account_id, rows)
+            rows = await self._read(account_id, lambda: self._store.events_after(account_id, after, rows_max))
             future.set_result(rows)
             return rows[:limit]
         finally:
@@ -202,9 +208,17 @@ class Worker:
 
     async def read_row(self, account_id: AccountId, position: int) -> LogRow | None:
         """Give one row, None when it is not in the log."""
-        rows = await self._insist("read", lambda: self._store.events_at(account_id, [position]))
-        self.rows.add(account_id, rows)
+        rows = await self._read(account_id, lambda: self._store.events_at(account_id, [position]))
         return rows[0] if rows else None
+
+    async def _read(self, account_id: AccountId, query: Callable[[], Awaitable[list[LogRow]]]) -> list[LogRow]:
+        """Read rows and remember them, but never as they were before an erasure that came meanwhile."""
+        while True:
+            before = self._erasures
+            rows = await self._insist("read", query)
+            if before == self._erasures:
+                self.rows.add(account_id, rows)
+                return rows
 
     # -- leases
 

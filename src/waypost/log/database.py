@@ -129,6 +129,16 @@ def database_now(connection: Connection, now_us: int) -> ColumnElement[int]:
     return func.cast(epoch * 1_000_000, BigInteger)
 
 
+def forget_in_journal(connection: Connection) -> None:
+    """Empty SQLite's write-ahead log, which still holds the pages as they were before an erasure.
+
+    A reader that stays in an old state keeps it; the log is then emptied by the next erasure or at the end.
+    PostgreSQL's is the operator's to keep or drop.
+    """
+    if connection.dialect.name == "sqlite":
+        connection.connection.driver_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # type: ignore[union-attr]
+
+
 # -- SQLite ----------------------------------------------------------------------------------------------------------
 
 
@@ -177,6 +187,7 @@ def _prepare_sqlite_writer(connection: Any, _record: object) -> None:
     _prepare_sqlite(connection, WRITER_CACHE_KIB)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA secure_delete = ON")  # what was erased must not linger in free pages of the file
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
     connection.execute(f"PRAGMA journal_size_limit = {WAL_BYTES_KEPT}")

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, Select, and_, delete, insert, select, update
+from sqlalchemy import Connection, Row, Select, and_, delete, insert, or_, select, update
 
 from waypost.clock import from_micros, to_micros
 from waypost.errors import InvalidDocument, NotFound
@@ -31,6 +31,8 @@ from waypost.log.records import (
 from waypost.log.tables import endpoint_secrets, endpoint_versions, endpoints
 from waypost.log.transaction import Tx, Unit
 from waypost.log.vault import Vault, place
+
+OLD_SECRETS_MAX = 4  # that sign beside the newest one; further rotations end the oldest
 
 
 class _Sealed(msgspec.Struct):
@@ -160,14 +162,26 @@ def rotate_secret(account_id: AccountId, endpoint_id: EndpointId, secret: str, o
         expires_at = tx.now + timedelta(seconds=overlap_s)
         mine = _secrets_of(account_id, endpoint_id)
         secret_rows = endpoint_secrets.c
-        tx.connection.execute(delete(endpoint_secrets).where(mine, secret_rows.expires_at <= tx.now_us))
+        # Also those of earlier rotations: none signs longer than this overlap, and one too old for it ends at once.
         ending = {"expires_at": to_micros(expires_at)}
-        tx.connection.execute(update(endpoint_secrets).where(mine, secret_rows.expires_at.is_(None)).values(**ending))
+        lasting = or_(secret_rows.expires_at.is_(None), secret_rows.expires_at > ending["expires_at"])
+        tx.connection.execute(update(endpoint_secrets).where(mine, lasting).values(**ending))
+        tx.connection.execute(delete(endpoint_secrets).where(mine, secret_rows.expires_at <= tx.now_us))
+        _forget_oldest(tx, account_id, endpoint_id)
         _put_secret(tx, account_id, endpoint_id, secret)
         tx.changed_endpoints.add((account_id, endpoint_id))
         return Rotated(secret, expires_at if endpoint.secrets and overlap_s > 0 else None)
 
     return Unit(account_id, work)
+
+
+def _forget_oldest(tx: Tx, account_id: AccountId, endpoint_id: EndpointId) -> None:
+    """Let only so many old secrets sign that the header of their signatures stays small."""
+    columns = endpoint_secrets.c
+    mine = _secrets_of(account_id, endpoint_id)
+    newest_first = select(columns.secret_id).where(mine).order_by(columns.secret_id.desc())
+    for secret_id in tx.connection.execute(newest_first.offset(OLD_SECRETS_MAX)).scalars().all():
+        tx.connection.execute(delete(endpoint_secrets).where(mine, columns.secret_id == secret_id))
 
 
 def reveal_secret(account_id: AccountId, endpoint_id: EndpointId, actor: str) -> Unit[Rotated]:

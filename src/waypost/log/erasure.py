@@ -19,6 +19,7 @@ from waypost.shipments.erase import blank_event
 def erase_history(tx: Tx, account_id: AccountId, shipment_id: ShipmentId) -> None:
     """Blank everything stored about the people of a shipment but its own state, which the report blanked."""
     positions = _erase_events(tx, account_id, shipment_id)
+    tx.erased.setdefault(account_id, []).extend(positions)
     _erase_attempts(tx, account_id, positions)
     _erase_messages(tx, account_id, shipment_id)
     forget_answers_of_shipment(tx.connection, account_id, shipment_id)

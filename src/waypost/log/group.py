@@ -5,7 +5,7 @@ request that repeats an earlier one (Idempotency-Key), stored or in the same gro
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection
@@ -28,12 +28,13 @@ Work = Unit[Any] | AcceptReport
 class Committed:
     """What a group changed, told after its commit: accounts whose log grew, each with its new end, and endpoints.
 
-    `tokens` says that a token was revoked or replaced.
+    `tokens` says that a token was revoked or replaced; `erased` holds the positions whose events were rewritten.
     """
 
     accounts: Mapping[AccountId, int]
     endpoints: frozenset[tuple[AccountId, EndpointId]]
     tokens: bool = False
+    erased: Mapping[AccountId, Sequence[int]] = field(default_factory=dict)
 
     @classmethod
     def nothing(cls) -> "Committed":
@@ -41,11 +42,17 @@ class Committed:
         return cls({}, frozenset())
 
     def __bool__(self) -> bool:
-        return bool(self.accounts or self.endpoints or self.tokens)
+        return bool(self.accounts or self.endpoints or self.tokens or self.erased)
 
     def __or__(self, other: "Committed") -> "Committed":
         return Committed(
-            {**self.accounts, **other.accounts}, self.endpoints | other.endpoints, self.tokens or other.tokens
+            {**self.accounts, **other.accounts},
+            self.endpoints | other.endpoints,
+            self.tokens or other.tokens,
+            {
+                account: [*self.erased.get(account, ()), *other.erased.get(account, ())]
+                for account in {**self.erased, **other.erased}
+            },
         )
 
 
@@ -114,7 +121,7 @@ def run_group(
         transaction.commit()
     except SQLAlchemyError as error:
         raise CommitFailed(str(error)) from error
-    return GroupResult(outcomes, Committed(grown, frozenset(tx.changed_endpoints), tx.tokens_changed))
+    return GroupResult(outcomes, Committed(grown, frozenset(tx.changed_endpoints), tx.tokens_changed, tx.erased))
 
 
 class _Group:

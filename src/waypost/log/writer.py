@@ -22,7 +22,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from waypost.clock import Clock, IdSource
 from waypost.errors import Unavailable
-from waypost.log.database import Database
+from waypost.log.database import Database, forget_in_journal
 from waypost.log.group import Again, CommitFailed, Committed, GroupResult, Request, run_group
 from waypost.log.vault import Vault
 
@@ -155,7 +155,10 @@ class Writer:
     def _attempt(self, requests: Sequence[Request]) -> GroupResult:
         if self._connection is None:
             self._connection = self._database.writer.connect()
-        return run_group(self._connection, requests, self._clock, self._ids, self._vault)
+        result = run_group(self._connection, requests, self._clock, self._ids, self._vault)
+        if result.committed.erased:
+            forget_in_journal(self._connection)
+        return result
 
     def _failed(self, requests: Sequence[Request], error: Exception) -> GroupResult:
         self._recover(error, len(requests))

@@ -213,8 +213,9 @@ class Working:
 
     def _take_document_status(self, status: Status | None, status_at: dt.datetime | None) -> None:
         said, said_at = self._state.status_said, self._state.status_at_said
-        if said is None and status is None:
-            # A first document that names no status says "booked", which is where every shipment begins.
+        if said is None and status in (None, "booked"):
+            # "Booked" is where every shipment begins, so a first document that says it says no more than one that is
+            # silent: only with its time is it an event. Else it would be as new as the document, and scans older.
             self._set(status_said="booked", status_at_said=status_at)
             if status_at is not None:
                 self.take_manual("booked", at=status_at, source=DOCUMENT)
