@@ -28,6 +28,28 @@ def test_an_empty_document_is_a_booking():
     assert (freight.shown.status, freight.shown.status_since, freight.shown.tracking_events) == ("booked", NOW, ())
 
 
+def test_a_first_document_that_says_booked_and_no_time_is_as_one_that_is_silent():
+    freight = Freight()
+    assert freight.put({"status": "booked"}) == ["created", "status.booked"]
+    assert (freight.shown.status_since, freight.shown.tracking_events) == (NOW, ())
+    assert freight.scan(a_scan("collected", hours=-5)) == ["recorded", "status.collected"]
+
+
+def test_a_first_document_that_says_since_when_it_is_booked_makes_older_scans_late():
+    freight = Freight()
+    freight.put({"status": "booked", "status_at": at(-1).isoformat()})
+    assert freight.scan(a_scan("collected", hours=-5)) == ["recorded"]
+    assert freight.shown.status == "booked"
+
+
+def test_a_document_that_says_booked_again_later_says_nothing_new():
+    freight = Freight()
+    freight.put({"status": "booked"})
+    freight.scan(a_scan("collected", hours=-5))
+    assert freight.put({"status": "booked"}) == []
+    assert freight.put({"status": "booked", "status_at": at(-1).isoformat()}) == ["status.booked"]
+
+
 def test_the_status_of_a_document_is_a_manual_event_at_its_time():
     freight = Freight()
     freight.put(document())
