@@ -54,7 +54,6 @@ async def test_a_reference_may_hold_any_character_percent_encoded(api: Client, r
     assert {event["reference"] for event in reply.json()["items"]} == {reference}
 
 
-@on_both_databases
 @pytest.mark.parametrize(
     ("path", "status"),
     [
