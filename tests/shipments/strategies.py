@@ -94,6 +94,8 @@ CARRIER_SCANS = st.lists(
             st.sampled_from(
                 [
                     ("Europe/Tallinn", "given"),
+                    ("Europe/Stockholm", "given"),
+                    (None, "given"),
                     ("Atlantic/Reykjavik", "location"),
                     ("UTC", "assumed"),
                     ("UTC", "account"),
@@ -103,7 +105,7 @@ CARRIER_SCANS = st.lists(
     ),
     max_size=7,
     unique_by=lambda scan: (
-        (scan.id, scan.updated_at, scan.status, scan.occurred_local, scan.zone_source)
+        (scan.id, scan.updated_at, scan.status, scan.occurred_local, scan.zone_source, scan.time_zone)
         if scan.id is None
         else (scan.id, scan.updated_at)
     ),

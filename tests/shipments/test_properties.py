@@ -46,6 +46,12 @@ def test_versions_retractions_and_guessed_zones_end_alike_in_whatever_order(docu
     for scan in data.draw(st.permutations(scans)):
         apart.carrier(scan)
     assert apart.state.standing == together.state.standing
+    assert moments(apart) == moments(together)
+
+
+def moments(freight: Freight) -> list[Any]:
+    valid = [event for event in freight.shown.tracking_events if not event.retracted]
+    return [(event.id, event.occurred_at, event.zone_source) for event in valid]
 
 
 @given(DOCUMENTS, SCANS)

@@ -85,6 +85,47 @@ def test_the_same_scan_without_an_id_is_known_by_what_it_says(freight):
     assert freight.scan(scan | {"location": {"name": "Tartu"}}) == ["recorded"]
 
 
+ONE_MOMENT = [
+    {"occurred_at": "2026-12-01T08:00:00Z"},
+    {"occurred_at": "2026-12-01T08:00:00Z", "time_zone": "Europe/Tallinn"},
+    {"occurred_at": "2026-12-01T08:00:00Z", "time_zone": "Atlantic/Reykjavik"},
+    {"occurred_at": "2026-12-01T11:00:00+03:00"},
+    {"occurred_local": "2026-12-01T10:00:00", "time_zone": "Europe/Tallinn"},
+    {"occurred_local": "2026-12-01T09:00:00", "time_zone": "Europe/Stockholm"},
+]
+
+
+@pytest.mark.parametrize("again", ONE_MOMENT)
+@pytest.mark.parametrize("first", ONE_MOMENT)
+def test_the_same_scan_again_does_nothing_however_its_moment_is_written(freight, first, again):
+    freight.scan({"status": "collected"} | first)
+    assert freight.scan({"status": "collected"} | again) == []
+    assert not freight.outcome.changed
+
+
+@pytest.mark.parametrize("again", ONE_MOMENT)
+def test_the_same_scan_of_a_carrier_again_makes_no_event_and_no_version(freight, again):
+    freight.carrier(carrier_scan("collected", **{"occurred_at": "2026-12-01T08:00:00Z"} | again))
+    version = freight.shown.version
+    for moment in ONE_MOMENT:
+        assert freight.carrier(carrier_scan("collected", **{"occurred_at": None} | moment)) == []
+    assert freight.shown.version == version
+
+
+def test_the_same_scan_again_does_nothing_after_a_document_told_of_its_unit(freight):
+    scan = a_scan("collected", handling_unit_id="347401230000187314")
+    freight.scan(scan)
+    freight.put({"handling_units": [{"id": "a", "sscc": "347401230000187314"}]})
+    assert freight.scan(scan) == []
+
+
+def test_the_same_scan_again_does_nothing_after_an_erasure(freight):
+    scan = a_scan("collected", location={"name": "Tallinn", "country": "EE"}, carrier_text="signed by Mari")
+    freight.scan(scan)
+    freight.erase()
+    assert freight.scan(scan) == []
+
+
 def test_the_same_scan_twice_in_one_list_counts_once(freight):
     scan = a_scan("collected", id="scan-9")
     assert freight.scan(scan, scan) == ["recorded", "status.collected"]
@@ -309,6 +350,21 @@ def test_a_zone_that_was_guessed_gives_way_to_the_one_given(freight):
     assert told == ["corrected"]
     (event,) = freight.shown.tracking_events
     assert (event.occurred_at.hour, event.zone_source) == (7, "given")
+
+
+def test_another_guess_that_is_no_better_changes_nothing(freight):
+    freight.carrier(carrier_scan("collected", **ZONED, time_zone="UTC", zone_source="assumed"))
+    for zone in ("Africa/Abidjan", "UTC", "Europe/Tallinn"):
+        assert freight.carrier(carrier_scan("collected", **ZONED, time_zone=zone, zone_source="assumed")) == []
+        assert not freight.outcome.changed
+
+
+def test_a_guess_is_dropped_when_its_clock_turns_out_to_be_of_a_known_scan(freight):
+    freight.carrier(carrier_scan("collected", occurred_local="2026-12-01T08:00:00", time_zone="Europe/Stockholm"))
+    freight.carrier(carrier_scan("collected", **ZONED, time_zone="UTC", zone_source="assumed"))
+    assert len(freight.shown.tracking_events) == 2
+    told = freight.carrier(carrier_scan("collected", **ZONED, time_zone="Europe/Tallinn"))
+    assert (told, len(freight.shown.tracking_events)) == (["corrected"], 1)
 
 
 def test_broken_codes_of_a_carrier_are_kept_and_flagged(freight):

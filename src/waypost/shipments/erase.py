@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from waypost.shipments.facts import Change
-from waypost.shipments.model import Location, TrackingEventInput
+from waypost.shipments.model import Location, TrackingEvent
 from waypost.shipments.state import ShipmentState, decode_state, encode_state
 
 TEXTS = frozenset({"carrier_text", "carrier_reason", "description", "marks", "place", "issuer", "url", "tracking_url"})
@@ -29,7 +29,7 @@ def blank_event(body: bytes) -> bytes:
     return msgspec.json.encode(event)
 
 
-def blank_input(event: TrackingEventInput) -> TrackingEventInput:
+def blank_scan(event: TrackingEvent) -> TrackingEvent:
     """Give a scan of an erased shipment without texts and without more of the place than its country."""
     country = event.location.country if event.location else None
     location = Location(country=country) if country else None

@@ -12,7 +12,7 @@ import msgspec
 
 from waypost.errors import Conflict, NotFound
 from waypost.ids import ShipmentId
-from waypost.shipments.erase import blank_input, blank_state
+from waypost.shipments.erase import blank_state
 from waypost.shipments.facts import Actor, Fact
 from waypost.shipments.model import Document, Eta, ShipmentDocument, Source, TrackingEventInput
 from waypost.shipments.patch import patched
@@ -117,7 +117,7 @@ def apply(
             _refuse_erased(known)
             return _apply_document(work, patched(_with_papers_named(known, patch), patch), actor)
         case TrackingReport(events, _, source):
-            work.take_scans(_for(known, events), source)
+            work.take_scans(events, source)
         case CancelReport(reason, actor):
             _cancel(work, reason, actor)
         case EraseReport():
@@ -170,8 +170,7 @@ def _apply_carrier(work: Working, report: CarrierReport) -> None:
     if work.is_new:
         work.create_for_carrier(report.carrier, report.tracking_number)
     erased = work.before.erased_at is not None
-    scans = _for(work.before, report.events)
-    work.take_scans(scans, report.source, carrier=report.carrier, tracking_number=report.tracking_number)
+    work.take_scans(report.events, report.source, carrier=report.carrier, tracking_number=report.tracking_number)
     work.take_statement(
         eta=report.eta,
         documents=() if erased else report.documents,
@@ -208,7 +207,3 @@ def _refuse_erased(state: ShipmentState) -> None:
     # A document would bring back what was erased for good; scans may go on, without their texts.
     if state.erased_at is not None:
         raise Conflict("The shipment's personal data were erased; documents are no longer taken.")
-
-
-def _for(state: ShipmentState, events: tuple[TrackingEventInput, ...]) -> tuple[TrackingEventInput, ...]:
-    return events if state.erased_at is None else tuple(blank_input(event) for event in events)

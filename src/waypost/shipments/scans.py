@@ -116,7 +116,7 @@ def _identified(event: TrackingEvent, given: TrackingEventInput, moment: _Moment
     what = (
         carrier_key(context.carrier),
         (context.tracking_number or "").casefold(),
-        event.handling_unit_id,
+        given.handling_unit_id,  # as sent: which unit it names may only be known from a later document
         (event.kind, event.classifier, event.status, event.code_list, event.code, event.carrier_code),
         (event.condition, event.reason, given.eta),
         event.location,

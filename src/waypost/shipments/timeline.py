@@ -12,8 +12,9 @@ from waypost.shipments.scans import Scan
 from waypost.shipments.standing import NOTHING, Fold, Tally, order_of
 from waypost.shipments.state import Standing
 
-# The better source of a zone wins when two reports of one scan guessed differently.
-_ZONE_TRUST: Mapping[ZoneSource, int] = {"given": 0, "location": 1, "account": 2, "assumed": 3}
+# The better source of a zone wins when two reports of one scan guessed differently. Of two equal ones the first stays:
+# what was given is no guess, and one kind of guess gives one zone for one place.
+_ZONE_DOUBT: Mapping[ZoneSource, int] = {"given": 0, "location": 1, "account": 2, "assumed": 3}
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,14 +107,17 @@ class Timeline:
         """Take a scan in; None when it says nothing new.
 
         The same scan again does nothing. A later version by the source's own time replaces; a retraction removes; one
-        that differs from a known scan only by a guessed zone is that scan, and the more trusted zone stays.
+        that differs from a known scan only by a guessed zone is that scan, and the more trusted zone stays. How the
+        same moment is written is no difference: with or without a zone, in this zone or that.
         """
         known = self._known(scan)
         if known is None:
             return self._add(scan)
         if scan.own_id or scan.event.retracted:
             return self._take_again(known, scan)
-        return self._take_better_zone(known, scan)
+        if _ZONE_DOUBT[scan.event.zone_source] < _ZONE_DOUBT[known.zone_source]:
+            return self._take_better_zone(known, scan)
+        return self._take_in_another_zone(known, scan)
 
     def _known(self, scan: Scan) -> TrackingEvent | None:
         event_id = scan.event.id
@@ -157,11 +161,21 @@ class Timeline:
 
     def _take_better_zone(self, known: TrackingEvent, scan: Scan) -> Effect | None:
         event = msgspec.structs.replace(scan.event, sequence=known.sequence)
-        if _zone_trust(event) >= _zone_trust(known):
-            return None
         self._note(scan, event)
         self._replace(known, event)
         return Corrected(known, event)
+
+    def _take_in_another_zone(self, known: TrackingEvent, scan: Scan) -> Effect | None:
+        """Learn that a known moment is also written by this clock on the wall; a guess about that clock is answered."""
+        if scan.event.zone_source != "given" or scan.wall_id is None:
+            return None
+        self._note(scan, known)
+        guess = self._by_id.get(scan.wall_id)
+        if guess is None:
+            return None
+        self._remove(guess)
+        self._fold_anew()
+        return Corrected(guess, known)
 
     def _note(self, scan: Scan, event: TrackingEvent) -> None:
         if scan.updated_at is not None:
@@ -184,10 +198,13 @@ class Timeline:
         self._fold_from(min(places), differing_to=max(places))
 
     def _replace(self, old: TrackingEvent, new: TrackingEvent) -> None:
-        place = self._place_of(old)
-        del self.events[place], self._tallies[place], self._by_id[old.id]
+        self._remove(old)
         self._put_in(new)
         self._fold_anew()
+
+    def _remove(self, event: TrackingEvent) -> None:
+        place = self._place_of(event)
+        del self.events[place], self._tallies[place], self._by_id[event.id]
 
     def _put_in(self, event: TrackingEvent) -> int:
         place = bisect_right(self.events, order_of(event), key=order_of)
@@ -236,10 +253,6 @@ def _replaced(events: Iterable[TrackingEvent]) -> frozenset[str]:
         for event in events
         if event.supersedes and not event.retracted and event.supersedes != event.id
     )
-
-
-def _zone_trust(event: TrackingEvent) -> tuple[int, str]:
-    return _ZONE_TRUST[event.zone_source], event.time_zone or ""
 
 
 def _same_but_for_arrival(one: TrackingEvent, other: TrackingEvent) -> bool:

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Literal, assert_never
 
@@ -9,6 +10,7 @@ import msgspec
 
 from waypost.shipments import eta as etas
 from waypost.shipments.changes import diff, groups, reconcile
+from waypost.shipments.erase import blank_scan
 from waypost.shipments.facts import (
     Actor,
     ConditionChanged,
@@ -132,6 +134,9 @@ class Working:
         context = ScanContext(self._now, source, carrier, tracking_number)
         units = _unit_names(self._state.document.handling_units)
         scans = [read_scan(event, context, units) for event in given]
+        if self.before.erased_at is not None:
+            # Only now: what a scan is known by must be the same as before the erasure.
+            scans = [replace(scan, event=blank_scan(scan.event)) for scan in scans]
         for scan in sorted(scans, key=lambda scan: scan.event.occurred_at):
             self._take_and_tell(scan)
 
@@ -229,9 +234,12 @@ class Working:
         return self._now if newest is None or newest < self._now else newest + TICK
 
     def _take(self, scan: Scan) -> Effect | None:
-        effect = self._history.take(scan)
-        if effect is not None:
-            history = self._history
+        history = self._history
+        effect = history.take(scan)
+        if effect is None:
+            if history.twins != self._state.twins:
+                self._set(twins=history.twins)
+        else:
             self._taken = _event_of(effect)
             self._set(
                 tracking_events=tuple(history.events),
