@@ -247,6 +247,23 @@ def test_a_cancellation_is_a_manual_event():
     assert (event.kind, event.carrier_text) == ("manual", "no stock")
 
 
+@pytest.mark.parametrize(
+    ("said", "reason", "text"),
+    [
+        ("weather", "weather", None),
+        ("Weather", None, "Weather"),
+        ("bad weather", None, "bad weather"),
+        (None, None, None),
+    ],
+)
+def test_the_reason_of_a_cancellation_is_one_of_the_reasons_or_a_text(said, reason, text):
+    freight = Freight()
+    freight.put({})
+    freight.cancel(said)
+    (event,) = freight.shown.tracking_events
+    assert (event.reason, event.carrier_text) == (reason, text)
+
+
 def test_a_second_cancellation_changes_nothing():
     freight = Freight()
     freight.put({})

@@ -6,7 +6,7 @@ from what was said, so the same report on the same state always gives the same o
 
 import datetime as dt
 from collections.abc import Mapping
-from typing import Any, assert_never
+from typing import Any, assert_never, cast, get_args
 
 import msgspec
 
@@ -14,7 +14,7 @@ from waypost.errors import Conflict, NotFound
 from waypost.ids import ShipmentId
 from waypost.shipments.erase import blank_state
 from waypost.shipments.facts import Actor, Fact
-from waypost.shipments.model import Document, Eta, ShipmentDocument, Source, TrackingEventInput
+from waypost.shipments.model import Document, Eta, Reason, ShipmentDocument, Source, TrackingEventInput
 from waypost.shipments.patch import patched
 from waypost.shipments.state import ShipmentState, Standing
 from waypost.shipments.working import Working
@@ -46,7 +46,7 @@ class TrackingReport(msgspec.Struct, frozen=True):
 
 
 class CancelReport(msgspec.Struct, frozen=True):
-    """The shipment is not to be carried out."""
+    """The shipment is not to be carried out. `reason` is a word of `Reason`, or any other text."""
 
     reason: str | None
     actor: Actor
@@ -185,8 +185,9 @@ def _cancel(work: Working, reason: str | None, actor: Actor) -> None:
         return
     if status in ("delivered", "returned", "lost"):
         raise Conflict(f"The shipment is {status}; it cannot be cancelled any more.")
-    text = reason if work.before.erased_at is None else None
-    work.take_manual("cancelled", at=None, source=API, text=text)
+    known = cast(Reason, reason) if reason in get_args(Reason) else None
+    text = reason if known is None and work.before.erased_at is None else None
+    work.take_manual("cancelled", at=None, source=API, reason=known, text=text)
     work.tell_all(actor)
 
 

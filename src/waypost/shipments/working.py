@@ -31,6 +31,7 @@ from waypost.shipments.model import (
     Document,
     Eta,
     HandlingUnit,
+    Reason,
     ShipmentDocument,
     Source,
     Status,
@@ -106,13 +107,22 @@ class Working:
                 self._restate_eta(by="document" if details.eta is not None else self._state.eta_by)
         self._take_document_status(document.status, document.status_at)
 
-    def take_manual(self, status: Status, *, at: dt.datetime | None, source: Source, text: str | None = None) -> None:
+    def take_manual(
+        self,
+        status: Status,
+        *,
+        at: dt.datetime | None,
+        source: Source,
+        reason: Reason | None = None,
+        text: str | None = None,
+    ) -> None:
         """Take a status that a person states; `at` None means now, after everything that is known."""
         moment = at or self._after_all_known()
         event = TrackingEvent(
             id=derived_id("manual", status, moment, self._history.received),
             kind="manual",
             status=status,
+            reason=reason,
             carrier_text=text,
             occurred_at=moment,
             received_at=self._now,
