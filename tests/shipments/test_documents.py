@@ -113,6 +113,33 @@ def test_another_weight_another_window_and_a_unit_more_are_one_update():
     assert fact.changed == ("items", "schedule")
 
 
+@pytest.mark.parametrize(
+    ("fields", "changed"),
+    [
+        ({"terms": {"goods_value": {"amount": "1", "currency": "EUR"}}}, ("price", "service")),
+        ({"terms": {"services": ["tail_lift"]}}, ("service",)),
+        ({"tracking": {"tracking_numbers": [{"value": "1"}]}}, ("references",)),
+        ({"parties": {"shipper": {"name": "Gufa", "address": {"city": "Reykjavík"}}}}, ("address", "parties")),
+        ({"parties": {"shipper": {"name": "Gufa"}}}, ("parties",)),
+        ({"stops": [{"kind": "pickup", "address": {"city": "Reykjavík"}}]}, ("address", "schedule")),
+        ({"prices": [{"charges": [{"amount": "1"}]}]}, ("price",)),
+    ],
+)
+def test_an_object_that_comes_or_goes_is_of_the_groups_of_all_that_is_in_it(fields, changed):
+    freight = Freight()
+    freight.put({})
+    freight.put(fields)
+    assert freight.fact(DetailsChanged).changed == changed
+    freight.put({})
+    assert freight.fact(DetailsChanged).changed == changed
+
+
+def test_a_party_that_comes_beside_another_is_of_the_groups_of_all_that_is_in_it():
+    parties = document()["parties"] | {"notify": {"name": "Mari", "address": {"country": "EE"}}}
+    freight, _ = put_twice(parties=parties)
+    assert freight.fact(DetailsChanged).changed == ("address", "parties")
+
+
 def test_a_new_document_alone_is_told_as_such():
     papers = [*document()["documents"], {"kind": "cmr", "url": "https://tms.example/cmr/1"}]
     assert put_twice(documents=papers)[1] == ["document_added"]

@@ -285,6 +285,57 @@ def test_a_wrong_tracking_event_is_refused_at_its_path(fields, path):
     assert list(wrong({"status": "collected"} | fields, read_tracking_events)) == [path]
 
 
+NOON = {"occurred_at": "2026-11-29T12:00:00Z", "time_zone": "Europe/Tallinn"}
+
+
+def test_a_local_time_that_contradicts_the_instant_is_refused():
+    event = {"status": "collected", "occurred_local": "2026-11-29T12:00:00"} | NOON
+    message = "is not the time of `occurred_at`, which is 2026-11-29T14:00:00 in Europe/Tallinn"
+    assert wrong(event, read_tracking_events) == {"/occurred_local": message}
+    assert wrong([event], read_tracking_events) == {"/0/occurred_local": message}
+    assert wrong(event | {"occurred_local": "2026-11-28"}, read_tracking_events) == {"/occurred_local": message}
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        NOON | {"occurred_local": "2026-11-29T14:00:00"},
+        NOON | {"occurred_local": "2026-11-29T14:00", "occurred_at": "2026-11-29T12:00:42Z"},
+        NOON | {"occurred_local": "2026-11-29"},
+        NOON | {"occurred_local": "2026-11-29T00:00:00", "time_precision": "date"},
+        NOON | {"occurred_local": "2026-10-25T03:30:00", "occurred_at": "2026-10-25T00:30:00Z"},
+        NOON | {"occurred_local": "2026-10-25T03:30:00", "occurred_at": "2026-10-25T01:30:00Z"},
+    ],
+)
+def test_a_local_time_may_say_the_instant_less_exactly(moment):
+    (event,) = read_tracking_events(json.dumps({"status": "collected"} | moment).encode())
+    assert event.occurred_at.isoformat() == moment["occurred_at"].replace("Z", "+00:00")
+
+
+@pytest.mark.parametrize(("code_list", "code"), [("rec24", "24"), ("x12-1650", "X1"), ("dcsa", "arri")])
+def test_a_status_that_contradicts_its_code_is_refused(code_list, code):
+    event = {"status": "delivered", "code": code, "code_list": code_list, "occurred_at": "2026-12-01T06:10:00Z"}
+    message = f"is delivered, but code {code} of {code_list} means in_transit; give one of them"
+    assert wrong(event, read_tracking_events) == {"/status": message}
+
+
+@pytest.mark.parametrize(
+    ("code_list", "code", "status"),
+    [
+        ("rec24", "21", "delivered"),
+        ("rec24", "21", "returned"),
+        ("dcsa", "AVPU", "awaiting_collection"),
+        ("dcsa", "AVPU", "available_for_pickup"),
+        ("x12-1650", "AG", "in_transit"),
+        ("x12-1650", "ZZ9", "in_transit"),
+    ],
+)
+def test_a_status_may_say_what_its_code_leaves_open(code_list, code, status):
+    event = {"status": status, "code": code, "code_list": code_list, "occurred_at": "2026-12-01T06:10:00Z"}
+    (read,) = read_tracking_events(json.dumps(event).encode())
+    assert (read.status, read.code) == (status, code)
+
+
 def test_one_wrong_tracking_event_refuses_the_whole_list():
     good = {"status": "collected", "occurred_at": "2026-12-01T06:10:00Z"}
     assert list(wrong([good, {}, good], read_tracking_events)) == ["/1", "/1/occurred_at"]

@@ -71,8 +71,15 @@ def apply_changes(document: Mapping[str, Any], changes: Sequence[Change]) -> dic
 
 
 def groups(changes: Sequence[Change]) -> tuple[ChangeGroup, ...]:
-    """Name the groups that the changes belong to, each once, in alphabetical order."""
-    return tuple(sorted({_group(change.path) for change in changes}))
+    """Name the groups that the changes belong to, each once, in alphabetical order.
+
+    An object that came or went is one change, and belongs to the groups of everything in it as well.
+    """
+    named: set[ChangeGroup] = set()
+    for change in changes:
+        for value in (change.old, change.new):
+            named.update(_groups_in(change.path, value))
+    return tuple(sorted(named))
 
 
 def _reconcile_value(old: Any, new: Any, field: FieldPlan) -> Any:
@@ -137,6 +144,15 @@ def _set_changes(path: str, old: Sequence[str], new: Sequence[str]) -> Iterator[
     for text in new:
         if text not in before:
             yield Change(f"{path}/{escape(text)}", "added", None, text)
+
+
+def _groups_in(path: str, value: Any) -> Iterator[ChangeGroup]:
+    yield _group(path)
+    if isinstance(value, msgspec.Struct):
+        for field in plan_of(type(value)).fields:
+            inner = getattr(value, field.attribute)
+            if inner not in (None, ()):
+                yield from _groups_in(f"{path}/{field.name}", inner)
 
 
 def _group(path: str) -> ChangeGroup:

@@ -169,17 +169,23 @@ def _read_tracking_events_slowly(body: bytes) -> list[TrackingEventInput]:
     if isinstance(value, list):
         if len(value) > TRACKING_EVENTS_MAX:
             raise invalid([FieldError("", f"has {len(value)} events, at most {TRACKING_EVENTS_MAX} are allowed")])
-        places = [(item, f"/{place}") for place, item in enumerate(value)]
+        places = [(_with_precision(item), f"/{place}") for place, item in enumerate(value)]
     else:
-        places = [(value, "")]
+        places = [(_with_precision(value), "")]
     cleaned = check_parts(places, TrackingEventInput)
     events = [msgspec.convert(item, TrackingEventInput) for item in cleaned]
-    for event, (given, _) in zip(events, places, strict=True):
-        if event.time_precision is None and DATE_ONLY.match(given.get("occurred_local") or ""):
-            force_setattr(event, "time_precision", "date")
+    for event in events:
         sound = _settle_event(event)
         assert sound, event
     return events
+
+
+def _with_precision(given: Any) -> Any:
+    """Say of an event whose local time is only a date that it is no more precise than that."""
+    local = given.get("occurred_local") if isinstance(given, dict) else None
+    if not isinstance(local, str) or not DATE_ONLY.match(local) or given.get("time_precision"):
+        return given
+    return given | {"time_precision": "date"}
 
 
 def _reference_problem(reference: str) -> str | None:

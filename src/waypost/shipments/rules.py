@@ -3,16 +3,20 @@
 A rule takes the part and yields each wrong place, as the path inside the part and the sentence about it.
 """
 
+import datetime as dt
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 
 from waypost.shipments.forms import country_problem, unlocode_problem
 from waypost.shipments.identifiers import container_problem, is_container_kind, looks_like_container_number
 from waypost.shipments.model import Eta, HandlingUnit, TrackingEventInput
+from waypost.shipments.status_codes import code_table, look_up
 
 YEARS = range(1900, 3000)  # of a scan: another zone must not push it over an end of the calendar
+_MINUTE = dt.timedelta(minutes=1)
 
 Rule = Callable[[Any], Iterator[tuple[str, str]]]
 
@@ -45,11 +49,39 @@ def _tracking_event(event: TrackingEventInput) -> Iterator[tuple[str, str]]:
         moment = getattr(event, name)
         if moment is not None and moment.year not in YEARS:
             yield f"/{name}", f"is in the year {moment.year}, should be from {YEARS[0]} to {YEARS[-1]}"
+    if event.occurred_at and event.occurred_local and event.time_zone and not _is_one_moment(event):
+        local = event.occurred_at.astimezone(ZoneInfo(event.time_zone)).replace(tzinfo=None)
+        yield "/occurred_local", f"is not the time of `occurred_at`, which is {local.isoformat()} in {event.time_zone}"
+    if problem := _code_problem(event):
+        yield "/status", problem
     place = event.location
     if place and place.country and (problem := country_problem(place.country)):
         yield "/location/country", problem
     if place and place.unlocode and (problem := unlocode_problem(place.unlocode)):
         yield "/location/unlocode", problem
+
+
+def _is_one_moment(event: TrackingEventInput) -> bool:
+    """Tell whether the local time is that of `occurred_at`: to the minute, since many clocks show no more."""
+    assert event.occurred_at and event.occurred_local and event.time_zone, event
+    zone = ZoneInfo(event.time_zone)
+    if event.time_precision == "date":
+        return event.occurred_at.astimezone(zone).date() == event.occurred_local.date()
+    # A time that came twice in autumn, or that the clock skipped in spring, may be meant in both ways.
+    readings = (event.occurred_local.replace(tzinfo=zone, fold=fold).astimezone(dt.UTC) for fold in (0, 1))
+    return any(abs(reading - event.occurred_at) < _MINUTE for reading in readings)
+
+
+def _code_problem(event: TrackingEventInput) -> str | None:
+    row = look_up(event)
+    if event.status is None or row is None or row.status in (None, event.status):
+        return None
+    assert event.code is not None and event.code_list is not None, event
+    meanings = {row.status for row in code_table(event.code_list)[row.code]}
+    # To the carrier a return that arrives is a delivery.
+    if event.status in meanings or (event.status == "returned" and "delivered" in meanings):
+        return None
+    return f"is {event.status}, but code {event.code} of {event.code_list} means {row.status}; give one of them"
 
 
 RULES: Mapping[type[msgspec.Struct], Rule] = {
