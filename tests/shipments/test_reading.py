@@ -273,6 +273,7 @@ def test_a_tracking_event_says_what_and_when():
         ({"occurred_local": "2026-12-01T06:10:00"}, "/time_zone"),
         ({"occurred_local": "2026-12-01T06:10:00+02:00", "time_zone": "Europe/Tallinn"}, "/occurred_local"),
         ({"occurred_local": "0001-01-01T00:00:00", "time_zone": "Europe/Tallinn"}, "/occurred_local"),
+        ({"occurred_at": "0001-01-01T00:00:00Z", "occurred_local": "2026-12-01", "time_zone": "UTC"}, "/occurred_at"),
         ({"occurred_at": "2026-12-01T06:10:00Z", "code": "AF", "code_list": "x12"}, "/code_list"),
         ({"occurred_at": "2026-12-01T06:10:00Z", "location": {"country": "Estonia"}}, "/location/country"),
         ({"occurred_at": "2026-12-01T06:10:00Z", "retracted": True}, "/retracted"),

@@ -45,13 +45,11 @@ def _tracking_event(event: TrackingEventInput) -> Iterator[tuple[str, str]]:
         yield "/occurred_at", "is missing: say when it happened, with the offset from UTC"
     elif event.occurred_at is None and event.time_zone is None:
         yield "/time_zone", "no time zone: a local time needs the zone that it is in"
-    for name in ("occurred_at", "occurred_local"):
-        moment = getattr(event, name)
-        if moment is not None and moment.year not in YEARS:
-            yield f"/{name}", f"is in the year {moment.year}, should be from {YEARS[0]} to {YEARS[-1]}"
-    if event.occurred_at and event.occurred_local and event.time_zone and not _is_one_moment(event):
-        local = event.occurred_at.astimezone(ZoneInfo(event.time_zone)).replace(tzinfo=None)
-        yield "/occurred_local", f"is not the time of `occurred_at`, which is {local.isoformat()} in {event.time_zone}"
+    far = [name for name in ("occurred_at", "occurred_local") if (at := getattr(event, name)) and at.year not in YEARS]
+    for name in far:
+        yield f"/{name}", f"is in the year {getattr(event, name).year}, should be from {YEARS[0]} to {YEARS[-1]}"
+    if not far and (problem := _local_problem(event)):
+        yield "/occurred_local", problem
     if problem := _code_problem(event):
         yield "/status", problem
     place = event.location
@@ -61,22 +59,27 @@ def _tracking_event(event: TrackingEventInput) -> Iterator[tuple[str, str]]:
         yield "/location/unlocode", problem
 
 
-def _is_one_moment(event: TrackingEventInput) -> bool:
-    """Tell whether the local time is that of `occurred_at`: to the minute, since many clocks show no more."""
-    assert event.occurred_at and event.occurred_local and event.time_zone, event
+def _local_problem(event: TrackingEventInput) -> str | None:
+    """Hold the local time against `occurred_at`: to the minute, since many clocks show no more."""
+    instant, local = event.occurred_at, event.occurred_local
+    if instant is None or local is None or event.time_zone is None:
+        return None
     zone = ZoneInfo(event.time_zone)
+    there = instant.astimezone(zone)
     if event.time_precision == "date":
-        return event.occurred_at.astimezone(zone).date() == event.occurred_local.date()
-    # A time that came twice in autumn, or that the clock skipped in spring, may be meant in both ways.
-    readings = (event.occurred_local.replace(tzinfo=zone, fold=fold).astimezone(dt.UTC) for fold in (0, 1))
-    return any(abs(reading - event.occurred_at) < _MINUTE for reading in readings)
+        agree = there.date() == local.date()
+    else:
+        # A time that came twice in autumn, or that the clock skipped in spring, may be meant in both ways.
+        readings = (local.replace(tzinfo=zone, fold=fold).astimezone(dt.UTC) for fold in (0, 1))
+        agree = any(abs(reading - instant) < _MINUTE for reading in readings)
+    said = there.replace(tzinfo=None).isoformat()
+    return None if agree else f"is not the time of `occurred_at`, which is {said} in {event.time_zone}"
 
 
 def _code_problem(event: TrackingEventInput) -> str | None:
     row = look_up(event)
-    if event.status is None or row is None or row.status in (None, event.status):
+    if event.status is None or event.code_list is None or row is None or row.status in (None, event.status):
         return None
-    assert event.code is not None and event.code_list is not None, event
     meanings = {row.status for row in code_table(event.code_list)[row.code]}
     # To the carrier a return that arrives is a delivery.
     if event.status in meanings or (event.status == "returned" and "delivered" in meanings):
