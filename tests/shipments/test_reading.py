@@ -13,6 +13,7 @@ from waypost.shipments import (
     read_bulk_line,
     read_cancel,
     read_document,
+    read_document_value,
     read_patch,
     read_tracking_events,
 )
@@ -181,6 +182,60 @@ def test_tags_are_a_set():
 def test_a_body_that_cannot_be_read_in_one_way_only_is_a_bad_request(body):
     with pytest.raises(BadRequest):
         read_document(body)
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"", "The body is empty."),
+        (b" \n", "The body is empty."),
+        (b"{", "The body is not JSON: it ends too early."),
+        (b'{"tags": ["\\ud800"]}', r"The body holds half of a surrogate pair, as \ud800, which is no character."),
+        (b'{"tags" []}', "The body is not JSON: expected ':' at byte 8."),
+        (b'{"tags": [],}', "The body is not JSON: trailing comma in object at byte 12."),
+        (b"{'tags': []}", "The body is not JSON: object keys must be strings at byte 1."),
+        (b"{} {}", "The body is not JSON: trailing characters at byte 4."),
+        (b'{"revision": ' + b"1" * 5000 + b"}", "The body holds a number that is too long."),
+        (b'{"tags": ["\xff"]}', "The body is not UTF-8: byte 11 fits nowhere."),
+        (b'{"tags": [], "tags": []}', "The name 'tags' stands twice in one object."),
+    ],
+)
+@pytest.mark.parametrize("read", [read_document, read_bulk_line, read_patch, read_tracking_events])
+def test_a_body_that_cannot_be_read_is_answered_in_plain_words(read, body, message):
+    with pytest.raises(BadRequest) as caught:
+        read(body)
+    assert caught.value.detail == message
+
+
+@pytest.mark.parametrize("number", ["2", "2.0", "2e0", "20e-1", "0.2e1", "2.000000000000000000000"])
+def test_a_whole_number_may_be_written_with_a_fraction_of_nothing(number):
+    read = read_document(f'{{"revision": {number}, "handling_units": [{{"quantity": {number}}}]}}'.encode())
+    assert (read.revision, read.handling_units[0].quantity, type(read.revision)) == (2, 2, int)
+    assert read_document_value({"handling_units": [{"quantity": 2.0}]}).handling_units[0].quantity == 2
+
+
+@pytest.mark.parametrize(
+    ("number", "message"),
+    [
+        ("1.5", "should be a whole number"),
+        ("1e-5", "should be a whole number"),
+        ("-1.0", "should be from 0 to 9007199254740991"),
+        ("1e30", "should be from 0 to 9007199254740991"),
+        ("1" * 30, "should be from 0 to 9007199254740991"),
+        ("1e400", "is a number too large"),
+        ('"2"', "should be a whole number, is text"),
+        ("true", "should be a whole number, is true"),
+    ],
+)
+def test_what_is_no_whole_number_is_refused(number, message):
+    body = f'{{"handling_units": [{{"quantity": {number}}}]}}'.encode()
+    assert wrong(body) == {"/handling_units/0/quantity": message}
+
+
+def test_no_number_of_a_program_is_a_whole_number():
+    for number in (float("inf"), float("nan")):
+        with pytest.raises(InvalidDocument):
+            read_document_value({"revision": number})
 
 
 def test_brackets_inside_texts_are_no_nesting():

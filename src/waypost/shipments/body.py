@@ -16,6 +16,9 @@ from waypost.errors import BadRequest
 NESTING_MAX = 64
 
 _BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*"?|[\[\]{}]', re.DOTALL)
+_MALFORMED = re.compile(r"JSON is malformed: (?P<what>.+) \(byte (?P<place>[0-9]+)\)\Z")
+_TOO_LONG = "The body holds a number that is too long."
+_HALF_A_PAIR = r"The body holds half of a surrogate pair, as \ud800, which is no character."
 
 
 class JsonNumber(str):
@@ -39,15 +42,38 @@ def parse(body: bytes) -> Any:
         body.decode()
     except UnicodeDecodeError as error:
         raise BadRequest(f"The body is not UTF-8: byte {error.start} fits nowhere.") from error
+    if not body.strip():
+        raise BadRequest("The body is empty.")
     try:
         value = _decode(body)
     except msgspec.DecodeError as error:
-        raise BadRequest(f"The body is not JSON: {error}.") from error
-    except (ValueError, RecursionError) as error:  # a number of thousands of digits
-        raise BadRequest("The body holds a number that is too long.") from error
+        raise BadRequest(_in_plain_words(str(error), body)) from error
+    except (ValueError, RecursionError) as error:
+        raise BadRequest(_TOO_LONG) from error
     if not is_unambiguous(body):
         _refuse_what_is_ambiguous(body)
     return value
+
+
+def _in_plain_words(problem: str, body: bytes) -> str:
+    """Say what the decoder found in words about the body; its own name places of a program."""
+    if "out of range" in problem:
+        return _TOO_LONG
+    if "truncated" in problem:
+        return _HALF_A_PAIR if _is_read_elsewhere(body) else "The body is not JSON: it ends too early."
+    found = _MALFORMED.match(problem)
+    if found is None:
+        return "The body is not JSON."
+    return f"The body is not JSON: {found['what']} at byte {found['place']}."
+
+
+def _is_read_elsewhere(body: bytes) -> bool:
+    """Tell whether a reader that lets half a surrogate pair pass can read a body that ours cannot."""
+    try:
+        json.loads(body)
+    except ValueError:
+        return False
+    return True
 
 
 def is_unambiguous(body: bytes) -> bool:

@@ -15,7 +15,7 @@ import msgspec
 
 from waypost.errors import FieldError, InvalidDocument
 from waypost.shipments.body import JsonNumber
-from waypost.shipments.decimals import DIGITS_MAX, from_json_number
+from waypost.shipments.decimals import DIGITS_MAX, decimal_of, from_json_number
 from waypost.shipments.model import Eta, HandlingUnit, Shipment, ShipmentDocument, TrackingEvent, TrackingEventInput
 from waypost.shipments.plans import FieldPlan, PartPlan, plan_of
 from waypost.shipments.rules import RULES
@@ -209,7 +209,7 @@ def _scalar(value: Any, field: FieldPlan) -> tuple[Any, str | None]:
         case "decimal":
             return _decimal(value, wrong)
         case "whole":
-            return value, None if type(value) is int else wrong
+            return _whole(value, wrong)
         case "number":
             return _number(value, wrong)
         case "flag":
@@ -237,6 +237,16 @@ def _decimal(value: Any, wrong: str) -> tuple[Any, str | None]:
     is_short = not isinstance(value, int) or abs(value) < 10**DIGITS_MAX
     text = from_json_number(str(value)) if is_short else None
     return text, None if text is not None else "is a number too long to keep"
+
+
+def _whole(value: Any, wrong: str) -> tuple[Any, str | None]:
+    """Take a whole number, also one that is written with a fraction of nothing: many programs write 2 as 2.0."""
+    if type(value) is int or not isinstance(value, float | JsonNumber):
+        return value, None if type(value) is int else wrong
+    number = decimal_of(str(value))
+    if number is None:
+        return value, "is a number too large"
+    return int(number), None if number == int(number) else "should be a whole number"
 
 
 def _number(value: Any, wrong: str) -> tuple[Any, str | None]:

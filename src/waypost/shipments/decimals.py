@@ -42,6 +42,12 @@ def from_json_number(token: str) -> str | None:
     return text if len(text) <= DIGITS_MAX else None
 
 
+def decimal_of(token: str) -> Decimal | None:
+    """Give the value of a JSON number; None when it is too long, or no number at all, as the float infinity."""
+    text = from_json_number(token)
+    return Decimal(text) if text is not None and _PLAIN.match(text) else None
+
+
 def same_number(one: str, other: str) -> bool:
     """Tell whether two decimal texts have the same value: `10.0` equals `10`."""
     return one == other or Decimal(one) == Decimal(other)
