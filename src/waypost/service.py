@@ -245,7 +245,13 @@ def configure_logging(log_format: LogFormat) -> None:
             structlog.processors.JSONRenderer(),
         ]
     else:
-        tail = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        tail = [
+            structlog.dev.ConsoleRenderer(
+                # The usual tracebacks show local variables, and with them secrets and personal data.
+                colors=sys.stderr.isatty(),
+                exception_formatter=structlog.dev.plain_traceback,
+            )
+        ]
     structlog.configure(
         processors=shared + tail,
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),

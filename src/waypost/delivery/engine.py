@@ -21,7 +21,14 @@ from enum import Enum
 from typing import assert_never
 
 from waypost.delivery.health import FAILING_DAYS_MAX, FAILURES_IN_A_ROW_MAX, Health, Turn, turned
-from waypost.delivery.schedule import SECOND, hold_until, next_attempt_at, next_probe_at, spread
+from waypost.delivery.schedule import (
+    RETRY_AFTER_S_MAX,
+    SECOND,
+    hold_until,
+    next_attempt_at,
+    next_probe_at,
+    spread,
+)
 from waypost.delivery.signals import (
     Answer,
     AttemptEnded,
@@ -39,6 +46,7 @@ from waypost.delivery.signals import (
     Settings,
     SettingsChanged,
     Signal,
+    Standing,
     Start,
     Stored,
     TimeIs,
@@ -52,6 +60,7 @@ WINDOW_START = 4.0  # attempts at once before the receiver has shown what it tak
 CURSOR_LAG_MAX = 1_000  # positions nobody wants that a crash may make us read again
 CURSOR_LAG_S_MAX = 30
 FAST_ANSWER_S = 2.0  # a receiver that takes longer is not given more at once
+OWN_TROUBLE_S = 1.0  # until an attempt is made again that this machine could not make
 
 
 class Phase(Enum):
@@ -69,7 +78,7 @@ class _Delivery:
 
     __slots__ = (
         "attempts", "due_at", "failures", "first_attempt_at", "fresh", "key", "last_attempt_at", "phase", "position",
-        "resend", "stale_once", "stored",
+        "probe", "resend", "stale_once", "stored",
     )  # fmt: skip
 
     def __init__(self, position: int, key: str, attempts: int = 0) -> None:
@@ -85,6 +94,7 @@ class _Delivery:
         self.resend = False
         self.fresh = False
         self.stale_once = False
+        self.probe = False  # what is out was sent to see whether the endpoint is back
 
     def row(self) -> Pending:
         """Its pending row."""
@@ -106,7 +116,7 @@ class Engine:
     def __init__(self, settings: Settings, start: Start, now: int) -> None:
         """Take up an endpoint as it is stored. Give it a TimeIs to set it going."""
         self.settings = settings
-        self.standing = start.standing
+        self.standing = _within_reason(start.standing, now)
         self.paused = start.paused
         self.cursor = start.cursor
         self.window_size = WINDOW_START if start.standing.health is Health.ACTIVE else 1.0
@@ -153,10 +163,12 @@ class Engine:
                 self.settings = settings
                 self._growth_limit = float(settings.in_flight_max)
                 self.window_size = min(self.window_size, self._growth_limit)
+                if settings.rate_per_second is not None:
+                    self._next_send_at = min(self._next_send_at, now + round(SECOND / settings.rate_per_second))
             case Paused():
                 self.paused = True
-            case Resumed():
-                self._resumed(now)
+            case Resumed(paused):
+                self._resumed(now, paused=paused)
             case ResendAsked(rows):
                 self._resend_asked(rows, now)
             case TimeIs():
@@ -212,7 +224,11 @@ class Engine:
         if row.state is PendingState.RESEND:
             delivery.resend = True
             self._resends[row.position] = delivery
+            if not row.failures:
+                delivery.due_at = min(delivery.due_at, now)  # asked for, and not tried since: whatever the clock did
             self._retry(delivery, delivery.due_at)
+            if row.position > self._read_through:
+                self._settled_before.add(row.position)
             return
         self._deliveries[row.position] = delivery
         if row.position > self.cursor:
@@ -228,9 +244,21 @@ class Engine:
         if lane is None:
             self._lanes[delivery.key] = deque((delivery,))
             self._make_ready(delivery)
-        else:
-            assert lane[-1].position < delivery.position, (lane[-1].position, delivery.position)
+        elif lane[-1].position < delivery.position:
             lane.append(delivery)
+        else:
+            self._squeeze_in(lane, delivery)
+
+    def _squeeze_in(self, lane: deque[_Delivery], delivery: _Delivery) -> None:
+        """Give an older event its place in the lane: it had a lane of its own before the ordering was changed."""
+        head = lane[0]
+        first = 0 if head.phase in {Phase.READY, Phase.RETRYING} else 1  # what is out cannot be called back
+        later = (place for place in range(first, len(lane)) if lane[place].position > delivery.position)
+        place = next(later, len(lane))
+        lane.insert(place, delivery)
+        if place == 0:
+            head.phase = Phase.WAITING
+            self._make_ready(delivery)
 
     def _make_ready(self, delivery: _Delivery) -> None:
         delivery.phase = Phase.READY
@@ -248,8 +276,11 @@ class Engine:
             self._pending_count -= 1
         if delivery.resend:
             del self._resends[delivery.position]
+            self._probed_at.pop(_probe_key(delivery), None)
             return
         del self._deliveries[delivery.position]
+        if delivery.position > self._read_through:
+            self._settled_before.add(delivery.position)  # its row was quicker than the reading of the log
         lane = self._lanes[delivery.key]
         head = lane.popleft()
         assert head is delivery, (head.position, delivery.position)
@@ -257,7 +288,7 @@ class Engine:
             self._make_ready(lane[0])
         else:
             del self._lanes[delivery.key]
-            self._probed_at.pop(delivery.key, None)
+            self._probed_at.pop(_probe_key(delivery), None)
 
     # -- signals
 
@@ -290,31 +321,31 @@ class Engine:
         if ended.answer is Answer.TAKEN:
             self._succeeded(delivery, ended, now)
         elif ended.answer is Answer.CANCELLED:
-            self._again_at_once(delivery, fresh=False)
+            self._again(delivery, now + round(OWN_TROUBLE_S * SECOND))
         elif ended.answer is Answer.STALE and not delivery.stale_once:
             # The receiver closed an idle connection as we took it up: no verdict on it, so no failure.
-            delivery.stale_once = True
-            self._again_at_once(delivery, fresh=True)
+            delivery.stale_once = delivery.fresh = True
+            self._again(delivery, now)
         else:
+            delivery.stale_once = False
             self._failed(delivery, ended, now)
 
-    def _again_at_once(self, delivery: _Delivery, *, fresh: bool) -> None:
+    def _again(self, delivery: _Delivery, due_at: int) -> None:
+        """Try again what says nothing about the endpoint: nothing is counted."""
         self._attempts.append((delivery.position, delivery.attempts, Verdict.RETRYING))
-        delivery.fresh = fresh
+        self._retry(delivery, due_at)
         if delivery.stored:
             self._put[delivery.position] = delivery
-        if delivery.resend:
-            self._retry(delivery, 0)
-        else:
-            self._make_ready(delivery)
 
     def _succeeded(self, delivery: _Delivery, ended: AttemptEnded, now: int) -> None:
         self._attempts.append((delivery.position, delivery.attempts, Verdict.DELIVERED))
         self._settle(delivery)
         before = self.standing
         # Stored only when it says something new: an hour of successes is not an hour of writes of the same row.
-        if before.failures_in_a_row or before.health is not Health.ACTIVE or before.held_until:
-            self._stand(Turn.SUCCEEDED, now, None, failures_in_a_row=0, failing_since=None, held_until=None)
+        if before.failures_in_a_row or before.health is not Health.ACTIVE or 0 < (before.held_until or 0) <= now:
+            # One that was out already when the endpoint asked for patience does not end its patience.
+            held_until = before.held_until if (before.held_until or 0) > now else None
+            self._stand(Turn.SUCCEEDED, now, None, failures_in_a_row=0, failing_since=None, held_until=held_until)
         self.standing = replace(self.standing, last_success_at=now)
         if before.health is Health.FAILING:
             self._recovered(now)
@@ -386,6 +417,8 @@ class Engine:
     def _probe_failed(self, delivery: _Delivery, ended: AttemptEnded, now: int) -> None:
         self._attempts.append((delivery.position, delivery.attempts, Verdict.RETRYING))
         self._hold(delivery, now)
+        if not delivery.probe:
+            return  # it went out before the endpoint was seen to fail
         self._next_probe_at = next_probe_at(now, self._probes, self.settings.retry_schedule_s, ended.jitter)
         self._probes += 1
         failing_since = self.standing.failing_since
@@ -417,8 +450,8 @@ class Engine:
                 delivery.stored = False  # its row went with the final attempt
             self._settle(delivery)
 
-    def _resumed(self, now: int) -> None:
-        self.paused = False
+    def _resumed(self, now: int, *, paused: bool) -> None:
+        self.paused = paused
         if self.standing.health is not Health.ACTIVE:
             self._stand(Turn.RESUME_ASKED, now, None, failures_in_a_row=0, failing_since=None, held_until=None)
             self._recovered(now)
@@ -493,24 +526,27 @@ class Engine:
         if self.standing.health is Health.FAILING:
             self._probe(now)
             return
-        while self._ready and self._in_flight < int(self.window_size):
+        while self._in_flight < int(self.window_size) and (delivery := self._next_ready()) is not None:
             if self.settings.rate_per_second is not None:
                 if self._next_send_at > now:
                     return
                 self._next_send_at = max(now, self._next_send_at) + round(SECOND / self.settings.rate_per_second)
-            self._take_ready()
+            heapq.heappop(self._ready)
+            self._send(delivery)
 
-    def _take_ready(self) -> None:
-        position = heapq.heappop(self._ready)
-        delivery = self._deliveries.get(position)
-        if delivery is None or delivery.phase is not Phase.READY:
-            delivery = self._resends.get(position)
-            if delivery is None or delivery.phase is not Phase.READY:
-                return
-        self._send(delivery)
+    def _next_ready(self) -> _Delivery | None:
+        """The first that may go out, still in the heap; entries of what is no longer ready are thrown away."""
+        while self._ready:
+            for known in (self._deliveries, self._resends):
+                delivery = known.get(self._ready[0])
+                if delivery is not None and delivery.phase is Phase.READY:
+                    return delivery
+            heapq.heappop(self._ready)
+        return None
 
-    def _send(self, delivery: _Delivery) -> None:
+    def _send(self, delivery: _Delivery, *, probe: bool = False) -> None:
         delivery.phase = Phase.SENDING
+        delivery.probe = probe
         delivery.attempts += 1
         self._in_flight += 1
         self._effects.append(Send(delivery.position, delivery.attempts, delivery.fresh))
@@ -522,12 +558,12 @@ class Engine:
             return
         head = min(
             (head for head in self._heads() if head.phase in {Phase.READY, Phase.RETRYING}),
-            key=lambda head: (self._probed_at.get(head.key, head.last_attempt_at or 0), head.position),
+            key=lambda head: (self._probed_at.get(_probe_key(head), head.last_attempt_at or 0), head.position),
             default=None,
         )
         if head is not None:
-            self._probed_at[head.key] = now
-            self._send(head)
+            self._probed_at[_probe_key(head)] = now
+            self._send(head, probe=True)
 
     def _heads(self) -> Iterator[_Delivery]:
         for lane in self._lanes.values():
@@ -552,8 +588,10 @@ class Engine:
         if not self.paused and self.standing.health is not Health.SUSPENDED:
             held_until = self.standing.held_until or 0
             if self.standing.health is Health.FAILING:
-                if (self._lanes or self._resends) and not self._in_flight:
-                    times.append(max(self._next_probe_at, held_until))
+                # One that is due and did not go had no head to try: time alone changes nothing then.
+                probe_at = max(self._next_probe_at, held_until)
+                if (self._lanes or self._resends) and not self._in_flight and probe_at > now:
+                    times.append(probe_at)
             else:
                 if self._retries:
                     times.append(max(self._retries[0][0], held_until))
@@ -597,3 +635,19 @@ class Engine:
         )
         self._begin_persist()
         return persist
+
+
+def _probe_key(head: _Delivery) -> str:
+    """What is probed in turn: lanes, and each resend, which stands beside the lane of its key."""
+    return f"resend {head.position}" if head.resend else head.key
+
+
+def _within_reason(standing: Standing, now: int) -> Standing:
+    """Take nothing for true that only a clock that was stepped back can say."""
+    held_until, failing_since, success = standing.held_until, standing.failing_since, standing.last_success_at
+    return replace(
+        standing,
+        held_until=None if held_until is None else min(held_until, hold_until(now, RETRY_AFTER_S_MAX, 1.0)),
+        failing_since=None if failing_since is None else min(failing_since, now),
+        last_success_at=None if success is None else min(success, now),
+    )

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
@@ -79,8 +79,12 @@ class Host(Protocol):
         """Run `work` beside; what it raises is logged."""
         ...
 
-    def store_soon(self, runner: "Runner") -> None:
-        """Put what the runner has to store on disk, together with that of others."""
+    def store_soon(self, runner: "Runner", attempts: int) -> None:
+        """Put what the runner has to store on disk, together with that of others; `attempts` are new among it."""
+        ...
+
+    def broke(self, runner: "Runner") -> None:
+        """Begin anew with an endpoint whose engine failed."""
         ...
 
     def may_send(self, start: Callable[[], None]) -> bool:
@@ -103,6 +107,7 @@ class Unstored:
     attempts: list[AttemptRow] = field(default_factory=list)
     put: dict[int, PendingRow] = field(default_factory=dict)
     gone: set[int] = field(default_factory=set)
+    settled: dict[int, int] = field(default_factory=dict)  # position: the number of the attempt that settled it
     cursor: int | None = None
     standing: StandingRow | None = None
     failed: list[int] = field(default_factory=list)
@@ -160,6 +165,7 @@ class _Ended(NamedTuple):
     request: SendRequest | None
     result: AttemptResult
     reason: str
+    own_headers: Mapping[str, str]  # as they were when it was sent: their values are hidden
 
 
 class Runner:
@@ -168,8 +174,10 @@ class Runner:
     def __init__(self, host: Host, lease: Lease, loaded: LoadedEndpoint) -> None:
         self.key: Key = (lease.account_id, lease.endpoint_id)
         self.unstored = Unstored()
-        self.gone_lately: set[int] | None = None  # positions settled while the rows are being read anew
         self.dropped = False
+        self.out = 0  # attempts that are out
+        self._storing: dict[int, int] = {}  # of what is being stored: the positions settled by it
+        self._settled_lately: dict[int, int] | None = None  # while the rows are read anew: these, and those since
         self._host = host
         self._account_id = lease.account_id
         self._epoch = lease.epoch
@@ -195,6 +203,9 @@ class Runner:
             while self._signals and not self.dropped:
                 for effect in self.engine.take(self._signals.popleft(), self._host.now_us()):
                     self._do(effect)
+        except Exception:  # a bug that this endpoint meets costs neither its neighbours nor who told it
+            log.exception("engine_broke", account_id=self._account_id, endpoint_id=self.key[1])
+            self._host.broke(self)
         finally:
             self._taking = False
 
@@ -206,21 +217,27 @@ class Runner:
         self._use(endpoint)
         if url_changed:
             self._host.sender.forget(self._pool_key)
-        self.give(SettingsChanged(engine_settings(endpoint)))
         paused = endpoint.paused_at is not None
-        if paused:
-            self.give(Paused())
         if resumed or (self.engine.paused and not paused):
-            self.give(Resumed())
-        gone_lately, self.gone_lately = self.gone_lately or set(), None
-        asked = [row for row in loaded.pending if row.position not in gone_lately]
+            self.give(Resumed(paused=paused))
+        elif paused:
+            self.give(Paused())
+        self.give(SettingsChanged(engine_settings(endpoint)))
+        # A row of fewer attempts than the one that settled its position was read before that was stored.
+        settled, self._settled_lately = self._settled_lately or {}, None
+        asked = [row for row in loaded.pending if row.attempts >= settled.get(row.position, 0)]
         self._events.update({row.position: row.event_id for row in asked})
         self.give(ResendAsked(tuple(pending_of(row) for row in asked)))
         self.give(LogGrew(loaded.log_position))
 
+    def begin_reading(self) -> None:
+        """Note that the rows are read from now on: what is settled meanwhile, or not on disk yet, is not taken anew."""
+        self._settled_lately = self._storing | self.unstored.settled
+
     def take_unstored(self) -> tuple[EndpointWrite, tuple[int, ...]]:
         """Give what is to be stored, and the final failures in it; from now on it is the caller's to store."""
         unstored, self.unstored = self.unstored, Unstored()
+        self._storing = unstored.settled
         write = EndpointWrite(
             account_id=self._account_id, endpoint_id=self.key[1], epoch=self._epoch, cursor=unstored.cursor,
             standing=unstored.standing, attempts=tuple(unstored.attempts), pending_put=tuple(unstored.put.values()),
@@ -230,6 +247,7 @@ class Runner:
 
     def stored(self, failed: tuple[int, ...]) -> None:
         """What was taken to be stored is on disk."""
+        self._storing = {}
         if failed:
             self.give(Stored(failed))
 
@@ -259,7 +277,14 @@ class Runner:
 
     def _start(self, send: Send) -> None:
         if not self.dropped:
-            self._host.spawn(self._attempt(send))
+            self._host.spawn(self._attempt_counted(send))
+
+    async def _attempt_counted(self, send: Send) -> None:
+        self.out += 1
+        try:
+            await self._attempt(send)
+        finally:
+            self.out -= 1
 
     async def _attempt(self, send: Send) -> None:
         row = self._host.rows.get(self._account_id, send.position) or await self._host.read_row(
@@ -268,6 +293,7 @@ class Runner:
         if self.dropped:
             return
         request: SendRequest | None = None
+        own_headers = self.endpoint.settings.headers
         try:
             assert row is not None, f"position {send.position} is owed and not in the log"
             request = self._request(row, send.number)
@@ -279,7 +305,7 @@ class Runner:
             result = AttemptResult(
                 outcome="bad_answer", started_at=self._host.clock.now(), timings_ms=Timings(), error_text=repr(error)
             )
-        self._ended(send, row, request, result)
+        self._ended(send, result, row, request, own_headers)
 
     def _request(self, row: LogRow, number: int) -> SendRequest:
         now = self._host.clock.now()
@@ -288,11 +314,18 @@ class Runner:
             event_type=row.type, body=row.body, number=number, timestamp=int(now.timestamp()),
         )  # fmt: skip
 
-    def _ended(self, send: Send, row: LogRow | None, request: SendRequest | None, result: AttemptResult) -> None:
+    def _ended(
+        self,
+        send: Send,
+        result: AttemptResult,
+        row: LogRow | None,
+        request: SendRequest | None,
+        own_headers: Mapping[str, str],
+    ) -> None:
         if self.dropped:
             return
         reason = "" if result.outcome == "success" else explain(result, self.endpoint.settings.timeout_seconds)
-        self._results[send.position] = _Ended(row, request, result, reason)
+        self._results[send.position] = _Ended(row, request, result, reason, own_headers)
         if result.outcome != "success":
             log.info(
                 "attempt_failed", account_id=self._account_id, endpoint_id=self.key[1],
@@ -350,8 +383,6 @@ class Runner:
         for position in persist.gone:
             unstored.put.pop(position, None)
             unstored.gone.add(position)
-            if self.gone_lately is not None:
-                self.gone_lately.add(position)
         for position, number, verdict in persist.attempts:
             ended = self._results.pop(position)
             unstored.attempts.append(self._attempt_row(position, number, verdict, ended))
@@ -360,13 +391,16 @@ class Runner:
                 self._announce_failure(number, ended)
             if verdict is not Verdict.RETRYING:
                 self._events.pop(position, None)
+                unstored.settled[position] = number
+                if self._settled_lately is not None:
+                    self._settled_lately[position] = number
         if persist.cursor is not None:
             unstored.cursor = persist.cursor
         if persist.standing.health is not self._health:
             self._health = persist.standing.health
             self._announce_health(persist.standing)
         unstored.standing = self._standing(persist.standing)
-        self._host.store_soon(self)
+        self._host.store_soon(self, len(persist.attempts))
 
     def _row(self, row: Pending) -> PendingRow:
         return PendingRow(
@@ -391,7 +425,7 @@ class Runner:
             self.unstored.announcements.append(announcement)
 
     def _attempt_row(self, position: int, number: int, verdict: Verdict, ended: _Ended) -> AttemptRow:
-        _, request, result, reason = ended
+        _, request, result, reason, own_headers = ended
         settings = self.endpoint.settings
         if request is None:
             request = SendRequest(
@@ -407,7 +441,7 @@ class Runner:
             outcome=result.outcome,
             status=result.status,
             duration_us=round(result.timings_ms.total * 1000),
-            detail=detail(request, result, number=number, explanation=explanation, own=settings.headers),
+            detail=detail(request, result, number=number, explanation=explanation, own=own_headers),
         )
 
     def _standing(self, standing: Standing) -> StandingRow:

@@ -147,7 +147,9 @@ class Paused:
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """Its owner lets them go on, from pause or suspension."""
+    """Its owner lets them go on, from pause or suspension; `paused`: and has paused it again since."""
+
+    paused: bool = False
 
 
 @dataclass(frozen=True, slots=True)

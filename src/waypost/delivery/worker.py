@@ -26,9 +26,11 @@ UNSTORED_MAX = 2_000  # attempts whose results may wait for a slow disk before n
 LEASE_TTL_S = 5.0
 LEASE_EVERY_S = 1.5
 LEASES_A_ROUND = 1_000
+WRITES_A_TIME = 1_000  # endpoints in one transaction; their names are parameters of one statement
 PAUSE_S_MIN, PAUSE_S_MAX = 0.05, 5.0
 READ_ROWS = 256  # at least so many rows a read, since other endpoints stand near
 WIND_DOWN_S_MAX = 5.0
+RELEASE_S_MAX = 2.0
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
@@ -37,8 +39,8 @@ T = TypeVar("T")
 class Store(Protocol):
     """The log, as far as delivery needs it. Every call may raise while the database is away."""
 
-    async def take_leases(self, owner: str, ttl_s: float, limit: int) -> list[Lease]:
-        """Take endpoints that no living worker owns, at most `limit`, and live on for `ttl_s`."""
+    async def take_leases(self, owner: str, ttl_s: float, limit: int, held: frozenset[Key]) -> list[Lease]:
+        """Take endpoints that no living worker owns, or that are ours and not `held`; live on for `ttl_s`."""
         ...
 
     async def renew_lease(self, owner: str, ttl_s: float) -> bool:
@@ -96,6 +98,9 @@ class Worker:
         self._to_store: dict[Key, Runner] = {}
         self._store_wanted = asyncio.Event()
         self._unstored = 0
+        self._waiting = 0  # attempts of runners in _to_store
+        self._to_start: dict[Key, Lease] = {}
+        self._starting = asyncio.Lock()
         self._held_back: deque[Callable[[], None]] = deque()
         self._to_sync: dict[Key, bool] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -132,6 +137,10 @@ class Worker:
         for position in positions:
             self.rows.forget(account_id, position)
 
+    def broke(self, runner: Runner) -> None:
+        """Begin anew with an endpoint whose engine failed: the next round of leases takes it again as it is stored."""
+        self._drop_runner(runner)
+
     def endpoint_changed(self, account_id: AccountId, endpoint_id: EndpointId) -> None:
         """Say that an endpoint was made, changed, paused, resumed, deleted or asked to resend. In the event loop."""
         key = (account_id, endpoint_id)
@@ -153,7 +162,7 @@ class Worker:
     @property
     def in_flight(self) -> int:
         """How many attempts are out."""
-        return sum(runner.engine.in_flight for runner in self._runners.values())
+        return sum(runner.out for runner in self._runners.values())
 
     @property
     def idle(self) -> bool:
@@ -176,16 +185,17 @@ class Worker:
         self._tasks.add(task)
         task.add_done_callback(self._ended)
 
-    def store_soon(self, runner: Runner) -> None:
-        """Put what the runner has to store on disk, together with that of others."""
+    def store_soon(self, runner: Runner, attempts: int) -> None:
+        """Put what the runner has to store on disk, together with that of others; `attempts` are new among it."""
         self._to_store[runner.key] = runner
+        self._waiting += attempts
         self._store_wanted.set()
 
     def may_send(self, start: Callable[[], None]) -> bool:
         """Say whether an attempt may go out now; when not, `start` is called once it may."""
         if self._stopping:
             return False
-        if self._unstored + self._waiting_to_be_stored() < UNSTORED_MAX:
+        if self._unstored + self._waiting < UNSTORED_MAX:
             return True
         self._held_back.append(start)
         return False
@@ -223,10 +233,7 @@ class Worker:
     # -- leases
 
     async def _hold_leases(self) -> None:
-        taken = await self._store.take_leases(self.owner, ttl_s=LEASE_TTL_S, limit=LEASES_A_ROUND)
-        for lease in taken:
-            await self._start_alone(lease)
-        if len(taken) == LEASES_A_ROUND:
+        if await self._start_more() == LEASES_A_ROUND:
             return
         self._leases_held = True
         await asyncio.sleep(LEASE_EVERY_S)
@@ -234,6 +241,17 @@ class Worker:
             log.warning("leases_lapsed", owner=self.owner, endpoints=len(self._runners))
             for key in tuple(self._runners):
                 self._drop(key)
+
+    async def _start_more(self) -> int:
+        """Take leases and start their endpoints; what the database did not let us start is started by the next call."""
+        async with self._starting:
+            held = frozenset(self._runners) | self._to_start.keys()
+            taken = await self._store.take_leases(self.owner, ttl_s=LEASE_TTL_S, limit=LEASES_A_ROUND, held=held)
+            self._to_start |= {(lease.account_id, lease.endpoint_id): lease for lease in taken}
+            for key, lease in tuple(self._to_start.items()):
+                await self._start_alone(lease)
+                del self._to_start[key]
+            return len(taken)
 
     async def _start_alone(self, lease: Lease) -> None:
         """Start one endpoint; what is wrong with it costs only itself."""
@@ -262,7 +280,8 @@ class Worker:
         if runner is None:
             return
         runner.drop()
-        self._to_store.pop(key, None)
+        if self._to_store.pop(key, None) is not None:
+            self._waiting -= len(runner.unstored.attempts)
         of_account = self._by_account[key[0]]
         del of_account[key]
         if not of_account:
@@ -278,10 +297,12 @@ class Worker:
     async def _sync_once(self, key: Key) -> None:
         runner = self._runners.get(key)
         if runner is None:
-            for lease in await self._store.take_leases(self.owner, ttl_s=LEASE_TTL_S, limit=LEASES_A_ROUND):
-                await self._start(lease)
-            return
-        runner.gone_lately = set(runner.unstored.gone)
+            await self._start_more()
+            runner = self._runners.get(key)
+            if runner is None:
+                return  # another worker's, or deleted
+        # Another call may have started it from what was read before the change: it is read once more.
+        runner.begin_reading()
         try:
             loaded = await self._store.load_endpoint(*key)
         except NotFound:
@@ -292,15 +313,14 @@ class Worker:
 
     # -- storing
 
-    def _waiting_to_be_stored(self) -> int:
-        return sum(len(runner.unstored.attempts) for runner in self._to_store.values())
-
     async def _store_what_waits(self) -> None:
         await self._store_wanted.wait()
         self._store_wanted.clear()
         runners, self._to_store = self._to_store, {}
         taken = [(runner, *runner.take_unstored()) for runner in runners.values() if not runner.dropped]
+        self._waiting = 0
         if not taken:
+            self._release_held_back()
             return
         self._unstored = sum(len(write.attempts) for _, write, _ in taken)
         writes = [write for _, write, _ in taken]
@@ -320,12 +340,14 @@ class Worker:
 
     async def _persist(self, writes: list[EndpointWrite]) -> set[tuple[AccountId, EndpointId]]:
         self._stored_last = False
-        stale = await self._store.persist(writes)
+        stale: set[Key] = set()
+        for start in range(0, len(writes), WRITES_A_TIME):
+            stale |= await self._store.persist(writes[start : start + WRITES_A_TIME])
         self._stored_last = True
         return stale
 
     def _release_held_back(self) -> None:
-        while self._held_back and self._waiting_to_be_stored() < UNSTORED_MAX:
+        while self._held_back and self._waiting < UNSTORED_MAX:
             self._held_back.popleft()()
 
     # -- going on
@@ -369,6 +391,8 @@ class Worker:
             async with asyncio.timeout(WIND_DOWN_S_MAX):
                 while self.in_flight or self._to_store or self._unstored:  # noqa: ASYNC110 - the process is ending
                     await asyncio.sleep(0.01)
+        with contextlib.suppress(TimeoutError, Unavailable):
+            async with asyncio.timeout(RELEASE_S_MAX):
                 await self._store.release_leases(self.owner)
         for key in tuple(self._runners):
             self._drop(key)

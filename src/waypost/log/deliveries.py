@@ -373,7 +373,7 @@ def pending_heads(account_id: AccountId, endpoint_id: EndpointId, keys: Iterable
     """The first pending row of each of these keys. Walks pending_by_key."""
     columns = pending.c
     mine = and_(columns.account_id == account_id, columns.endpoint_id == endpoint_id, columns.key.in_(list(keys)))
-    first = select(func.min(columns.position)).where(mine).group_by(columns.key)
+    first = select(func.min(columns.position)).where(mine, columns.state != "resend").group_by(columns.key)
     heads = select(columns.key, columns.position, columns.event_id)
     heads = heads.where(columns.account_id == account_id, columns.endpoint_id == endpoint_id)
     return heads.where(columns.position.in_(first))

@@ -48,10 +48,11 @@ Name = tuple[AccountId, EndpointId]
 # -- leases ------------------------------------------------------------------------------------------------------------
 
 
-def take_leases(owner: str, ttl_s: float, limit: int) -> Unit[list[Lease]]:
+def take_leases(owner: str, ttl_s: float, limit: int, held: frozenset[Name] | None = None) -> Unit[list[Lease]]:
     """Take up to `limit` endpoints that no living worker owns, and renew the worker's own lease for `ttl_s`.
 
-    On SQLite every other owner is dead, since the file is ours. Endpoints that `owner` has are not taken again.
+    On SQLite every other owner is dead, since the file is ours. Endpoints that `owner` has are taken again when they
+    are not `held`: a commit whose answer was lost took them, or the worker let go of them (None: they all are).
     """
 
     def work(tx: Tx) -> list[Lease]:
@@ -59,6 +60,7 @@ def take_leases(owner: str, ttl_s: float, limit: int) -> Unit[list[Lease]]:
         alive = tx.connection.execute(select(workers.c.owner).where(_is_alive(tx))).scalars().all()
         living = [owner] if tx.connection.dialect.name == "sqlite" else list(alive)
         free = tx.connection.execute(free_endpoints(living, limit)).all()
+        free = [*free, *_left_alone(tx, owner, held)]
         taken = [Lease(AccountId(row.account_id), EndpointId(row.endpoint_id), row.epoch + 1) for row in free]
         if taken:
             rows = [{"of_account": one.account_id, "of_endpoint": one.endpoint_id} for one in taken]
@@ -67,6 +69,17 @@ def take_leases(owner: str, ttl_s: float, limit: int) -> Unit[list[Lease]]:
         return taken
 
     return Unit(NO_ACCOUNT, work)
+
+
+def _left_alone(tx: Tx, owner: str, held: frozenset[Name] | None) -> Sequence[Any]:
+    """The endpoints of `owner` that are not `held`. They are read only when their number differs."""
+    if held is None:
+        return []
+    mine = endpoints.c.owner == owner
+    if tx.connection.execute(select(func.count()).select_from(endpoints).where(mine)).scalar_one() == len(held):
+        return []
+    owned = select(endpoints.c.account_id, endpoints.c.endpoint_id, endpoints.c.epoch).where(mine)
+    return [row for row in tx.connection.execute(owned) if (row.account_id, row.endpoint_id) not in held]
 
 
 def renew_lease(owner: str, ttl_s: float) -> Unit[bool]:

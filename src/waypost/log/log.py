@@ -320,9 +320,14 @@ class Log:
 
     # -- delivery
 
-    async def take_leases(self, owner: str, ttl_s: float, limit: int) -> list[Lease]:
-        """Take endpoints that no living worker owns. Call it again for those made later."""
-        return await self.do(leases.take_leases(owner, ttl_s, limit))
+    async def take_leases(
+        self, owner: str, ttl_s: float, limit: int, held: frozenset[Name] | None = None
+    ) -> list[Lease]:
+        """Take endpoints that no living worker owns, or that are the worker's own and not `held` by it.
+
+        Call it again for those made later.
+        """
+        return await self.do(leases.take_leases(owner, ttl_s, limit, held))
 
     async def renew_lease(self, owner: str, ttl_s: float) -> bool:
         """Keep a worker alive. False when its lease had lapsed: begin anew, under another owner's name."""

@@ -49,12 +49,11 @@ def _asked_again(tx: Tx, endpoint_id: EndpointId, event: Any, row: PendingRow | 
             row.position, row.key, row.event_id, row.state, tx.now_us, row.failures, row.attempts,
             row.first_attempt_at, row.last_attempt_at,
         )  # fmt: skip
-    number = func.max(attempts.c.number), func.min(attempts.c.started_at), func.max(attempts.c.started_at)
+    number = func.max(attempts.c.number)
     mine = attempts.c.account_id == event.account_id, attempts.c.endpoint_id == endpoint_id
-    made = tx.connection.execute(select(*number).where(*mine, attempts.c.position == event.position)).one()
-    return PendingRow(
-        event.position, event.key, EventId(event.event_id), "resend", tx.now_us, 0, made[0] or 0, made[1], made[2]
-    )
+    made = tx.connection.execute(select(number).where(*mine, attempts.c.position == event.position)).scalar()
+    # When it was first tried is left out: it is judged by what the endpoint takes from now on.
+    return PendingRow(event.position, event.key, EventId(event.event_id), "resend", tx.now_us, 0, made or 0)
 
 
 def event_to_resend(account_id: AccountId, event_id: str) -> Select[Any]:

@@ -193,7 +193,10 @@ class Writer:
     def _resolve(self, batches: list[_Batch], outcomes: list[object], committed: Committed) -> None:
         if committed:
             for listener in self._listeners:
-                listener(committed)
+                try:
+                    listener(committed)
+                except Exception:  # whoever wrote is answered, whatever a listener's trouble is
+                    log.exception("listener_failed")
         start = 0
         for batch in batches:
             end = start + len(batch.requests)
