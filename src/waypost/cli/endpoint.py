@@ -85,6 +85,7 @@ def _path(endpoint_id: str, act: str = "") -> str:
 @app.command
 def add(
     url: str,
+    /,
     *,
     events: Annotated[tuple[str, ...], Parameter(show_default=False)] = (),
     description: str | None = None,
