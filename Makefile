@@ -24,7 +24,7 @@ demo: $(STAMP) ## show shipments moving; DEMO_ARGS=--once plays the story once a
 
 test: $(STAMP) ## lint, types, import rules and every test
 	@$(MAKE) --no-print-directory lint
-	@$(BIN)/mkdocs build --strict --quiet --site-dir build/site
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --site-dir build/site
 	@$(BIN)/pytest -q -n $(WORKERS) --dist loadgroup $(TEST_ARGS)
 
 lint: $(STAMP) ## style, types and import rules
@@ -37,7 +37,7 @@ bench: $(STAMP) ## measure speed and memory, with machine and configuration
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 docs: $(STAMP) ## build the documentation into build/site
-	@$(BIN)/mkdocs build --strict --site-dir build/site
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --site-dir build/site
 
 clean: ## remove what make built
 	@rm -rf $(VENV) build dist artifacts .mypy_cache .ruff_cache .pytest_cache .hypothesis
