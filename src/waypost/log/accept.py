@@ -297,10 +297,19 @@ def _keys(state: ShipmentState | None) -> frozenset[Key]:
     return frozenset([(key.value[:KEY_LENGTH_MAX], key.kind, key.carrier or "") for key in search_keys(state)])
 
 
-def _key_row(shipment: _Shipment, key: Key, prefix: str = "") -> dict[str, Any]:
-    names = ("account_id", "shipment_id", "value", "kind", "carrier")
-    values = (shipment.account_id, shipment.shipment_id, *key)
-    return {prefix + name: value for name, value in zip(names, values, strict=True)}
+def _key_row(shipment: _Shipment, key: Key) -> dict[str, Any]:
+    value, kind, carrier = key
+    return {
+        "account_id": shipment.account_id,
+        "shipment_id": shipment.shipment_id,
+        "value": value,
+        "kind": kind,
+        "carrier": carrier,
+    }
+
+
+def _old_key_row(shipment: _Shipment, key: Key) -> dict[str, Any]:
+    return {f"old_{name}": value for name, value in _key_row(shipment, key).items()}
 
 
 # -- statements --------------------------------------------------------------------------------------------------------
@@ -312,7 +321,7 @@ def _write(tx: Tx, known: Known, writes: _Writes) -> None:
     rows_by_statement = (
         (insert_shipments(), [_shipment_row(shipment) for shipment in dirty if shipment.loaded is None]),
         (update_shipments(), [_changed_row(shipment) for shipment in dirty if shipment.loaded is not None]),
-        (delete_shipment_keys(), [_key_row(shipment, key, "old_") for shipment in dirty for key in shipment.keys[0]]),
+        (delete_shipment_keys(), [_old_key_row(shipment, key) for shipment in dirty for key in shipment.keys[0]]),
         (insert_shipment_keys(), [_key_row(shipment, key) for shipment in dirty for key in shipment.keys[1]]),
         (insert_events(), writes.events),
         (link_messages(tx.dialect), writes.links),
