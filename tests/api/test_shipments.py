@@ -84,7 +84,33 @@ async def test_if_match_lets_the_right_version_through_and_refuses_another(api: 
     assert (refused.status, taken.status, taken.headers["etag"]) == (412, 200, '"2"')
 
 
-@pytest.mark.parametrize(("given", "status"), [("*", 412), ('"1"', 412), ('"abc"', 412), ("1", 400), ('"1", "2"', 400)])
+@pytest.mark.parametrize(
+    ("given", "status"),
+    [
+        ('"2", "1"', 200),
+        ('"7,1",, W/"2" , "1",', 200),
+        ("*", 200),
+        ('"2", "3"', 412),
+        ('W/"1"', 412),
+        ('"01"', 412),
+        ('"1,2"', 412),
+        ('""', 412),
+        ("1", 400),
+        ('"1" "2"', 400),
+        ('"1", *', 400),
+        ('w/"1"', 400),
+        ('"1', 400),
+        (",", 400),
+        ('"1"' + ", " * 5000 + "x", 400),
+    ],
+)
+async def test_if_match_takes_a_list_of_which_one_strong_tag_must_fit(api: Client, given: str, status: int) -> None:
+    await put(api, "SO-1")
+    reply = await api.call("PATCH", "/v1/shipments/SO-1", {"tags": ["a"]}, headers={"If-Match": given})
+    assert reply.status == status
+
+
+@pytest.mark.parametrize(("given", "status"), [("*", 412), ('"1"', 412), ('"abc"', 412), ("1", 400), ('W/"1"', 412)])
 async def test_if_match_on_a_shipment_that_does_not_exist(api: Client, given: str, status: int) -> None:
     reply = await api.call("PUT", "/v1/shipments/SO-1", {}, headers={"If-Match": given})
     assert reply.status == status

@@ -59,16 +59,17 @@ async def test_a_report_that_meets_a_bug_fails_alone(log: Log) -> None:
 
 async def test_if_match_refuses_a_shipment_that_moved_on(log: Log) -> None:
     await put(log)
-    await put(log, if_match=1)
-    with pytest.raises(PreconditionFailed, match="at version 2, not 1"):
-        await put(log, if_match=1)
+    await put(log, if_match=[1])
+    with pytest.raises(PreconditionFailed, match="at version 2, not 1 or 3"):
+        await put(log, if_match=[3, 1])
+    assert (await put(log, if_match=[1, 2])).version == 3
 
 
 async def test_if_match_of_any_version_refuses_a_shipment_that_does_not_exist(log: Log) -> None:
     with pytest.raises(PreconditionFailed):
-        await put(log, if_match=ANY_VERSION)
+        await put(log, if_match=[ANY_VERSION])
     await put(log)
-    assert (await put(log, if_match=ANY_VERSION)).version == 2
+    assert (await put(log, if_match=[ANY_VERSION])).version == 2
 
 
 async def test_an_unknown_shipment_id_is_not_found(log: Log) -> None:

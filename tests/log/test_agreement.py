@@ -148,7 +148,7 @@ class Agreement(RuleBasedStateMachine):
 
     @rule(reference=REFERENCES, version=st.integers(0, 3))
     def put_at_a_version(self, reference: str, version: int) -> None:
-        self.both(Request(replace(a_report(reference), if_match=version)))
+        self.both(Request(replace(a_report(reference), if_match=[version])))
 
     @rule(reference=REFERENCES, key=st.sampled_from("ab"), body=st.sampled_from([b"1", b"2"]))
     def cancel_once(self, reference: str, key: str, body: bytes) -> None:

@@ -130,7 +130,9 @@ def _parameters(operation: Operation) -> list[dict[str, Any]]:
             _header("Idempotency-Key", "The same key and body answer as before for 24 h; another body is 422.")
         )
     if operation.takes_if_match:
-        parameters.append(_header("If-Match", "The `ETag` that the change is meant for; 412 when it moved on."))
+        parameters.append(
+            _header("If-Match", "The `ETag` that the change is meant for, or a list of them; 412 when it moved on.")
+        )
     return parameters
 
 

@@ -1,5 +1,6 @@
 """Shipments: put, change, read, track, cancel, erase."""
 
+import re
 from typing import Any
 
 from waypost.api import examples
@@ -10,7 +11,7 @@ from waypost.api.operations import Access, Answer, Body, Table
 from waypost.api.queries import AFTER_SEQUENCE, CURSOR, LIMIT, Instant, OneOf, Text
 from waypost.api.reply import NO_CONTENT, Headers, Reply, encode_json
 from waypost.api.shapes import Cancel, Event, Page, ShipmentAnswer
-from waypost.errors import BadRequest, NotFound, PreconditionFailed
+from waypost.errors import BadRequest, NotFound
 from waypost.events.kinds import CONDITIONS, STATUSES
 from waypost.log import ANY_VERSION, Accepted, AcceptReport
 from waypost.shipments.facts import Actor
@@ -206,7 +207,7 @@ async def list_shipment_events(call: Call) -> Reply:
     return raw_page((row.body for row in page), page[-1].sequence if len(rows) > limit else None)
 
 
-async def _accept(call: Call, report: Report, if_match: int | None = None) -> Reply:
+async def _accept(call: Call, report: Report, if_match: frozenset[int] | None = None) -> Reply:
     return await answer_once(call, AcceptReport(call.account_id, _name(call), report, if_match), accepted_reply)
 
 
@@ -218,18 +219,23 @@ def _name(call: Call) -> str:
     return name
 
 
-def _if_match(call: Call) -> int | None:
-    """The version that `If-Match` asks for, `ANY_VERSION` for a star, None without the header."""
-    value = call.header(b"if-match")
-    if value is None:
+# A list of entity tags; empty places in it are let pass, as RFC 9110, section 5.6.1, asks of a recipient.
+_E_TAG = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
+_E_TAGS = re.compile(rf"[ \t,]*{_E_TAG.pattern}(?:[ \t]*,[ \t,]*{_E_TAG.pattern})*[ \t,]*")
+_VERSION = re.compile(r"[1-9][0-9]{0,17}")
+
+
+def _if_match(call: Call) -> frozenset[int] | None:
+    """The versions that `If-Match` lets pass, `ANY_VERSION` for a star, None without the header.
+
+    A weak tag never matches (RFC 9110, section 13.1.1), and neither does a tag that we never gave out.
+    """
+    if call.header(b"if-match") is None:
         return None
-    value = value.strip()
+    lines = [line.decode("latin-1") for name, line in call.scope["headers"] if name == b"if-match"]
+    value = ", ".join(lines).strip()
     if value == "*":
-        return ANY_VERSION
-    digits = value.removeprefix('"').removesuffix('"')
-    if len(value) - len(digits) != 2 or "," in value:
-        raise BadRequest('If-Match takes one ETag as it was answered, such as "3", or *.')
-    # Any other quoted text is an ETag that we never gave out, so no shipment has it.
-    if not (digits.isascii() and digits.isdigit() and len(digits) <= 18) or int(digits) < 1:
-        raise PreconditionFailed(f"No version of a shipment has the ETag {value[:40]}. Read it again.")
-    return int(digits)
+        return frozenset([ANY_VERSION])
+    if not _E_TAGS.fullmatch(value):
+        raise BadRequest('If-Match takes ETags as they were answered, such as "3" or "3", "4", or *.')
+    return frozenset(int(tag) for weak, tag in _E_TAG.findall(value) if not weak and _VERSION.fullmatch(tag))

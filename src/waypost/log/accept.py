@@ -5,7 +5,7 @@ each report is compared with what is known (pure), and everything that follows i
 A report that is refused, or that a bug makes fail, takes no numbers: they are given out only once its events are ready.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from operator import attrgetter
@@ -46,14 +46,15 @@ class AcceptReport:
     """A report on its way in.
 
     `find` is the shipment's reference or its `shp_…` id; None only for a carrier's report, which is found by its
-    tracking number. `if_match` is the version it must have (`ANY_VERSION`: it must exist). `message_id` names the
-    stored message that the report was read from. With `whole` false the answer leaves the shipment's JSON out.
+    tracking number. `if_match` are the versions of which it must have one (`ANY_VERSION`: it must exist). `message_id`
+    names the stored message that the report was read from. With `whole` false the answer leaves the shipment's JSON
+    out.
     """
 
     account_id: AccountId
     find: str | None
     report: Report
-    if_match: int | None = None
+    if_match: Collection[int] | None = None
     message_id: str | None = None
     whole: bool = True
 
@@ -202,14 +203,15 @@ def _events(
     return rows, tuple(refs)
 
 
-def _check_version(shipment: _Shipment, if_match: int | None) -> None:
+def _check_version(shipment: _Shipment, if_match: Collection[int] | None) -> None:
     if if_match is None:
         return
-    if shipment.state is not None and if_match in (ANY_VERSION, shipment.version):
+    if shipment.state is not None and (ANY_VERSION in if_match or shipment.version in if_match):
         return
     if shipment.state is None:
         raise PreconditionFailed(f'There is no shipment "{shipment.reference}", and If-Match asks for one.')
-    raise PreconditionFailed(f'"{shipment.reference}" is at version {shipment.version}, not {if_match}. Read it again.')
+    asked = " or ".join(map(str, sorted(if_match))) or "what If-Match asks for"
+    raise PreconditionFailed(f'"{shipment.reference}" is at version {shipment.version}, not {asked}. Read it again.')
 
 
 def _whole_json(shipment: _Shipment, state: ShipmentState) -> bytes:
