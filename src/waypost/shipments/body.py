@@ -29,7 +29,7 @@ class JsonNumber(str):
 
 _decode = msgspec.json.Decoder(float_hook=JsonNumber).decode
 _decode_roughly = msgspec.json.Decoder().decode
-_encode = msgspec.json.Encoder().encode
+_encode = msgspec.json.Encoder(enc_hook=str).encode  # of a JsonNumber, its text
 
 
 def parse(body: bytes) -> Any:
@@ -50,7 +50,7 @@ def parse(body: bytes) -> Any:
         raise BadRequest(_in_plain_words(str(error), body)) from error
     except (ValueError, RecursionError) as error:
         raise BadRequest(_TOO_LONG) from error
-    if not is_unambiguous(body):
+    if not (_has_no_hidden_signs(body) and _names_stand_once(body, value)):
         _refuse_what_is_ambiguous(body)
     return value
 
@@ -76,19 +76,32 @@ def _is_read_elsewhere(body: bytes) -> bool:
     return True
 
 
-def is_unambiguous(body: bytes) -> bool:
-    r"""Tell quickly whether a body that is JSON has no name twice and no U+0000; False may be a false alarm.
+def read_quickly(body: bytes) -> Any:
+    r"""Read a body that holds nothing unusual, as JSON values with floats for numbers that are not whole.
 
-    Written anew, an object with a repeated name loses a colon. A colon written as `\u003a` would hide that, so any
-    body with such an escape is looked at closely instead.
+    None when anything needs a closer look: what cannot be read, a name given twice, U+0000, and `""`, which stands for
+    unknown and has to be put right. May be a false alarm.
     """
-    if b"\\u00" in body and (b"\\u0000" in body or b"\\u003" in body):
-        return False
+    if b'""' in body or not _has_no_hidden_signs(body):
+        return None
     try:
-        again = _encode(_decode_roughly(body))
-    except (msgspec.DecodeError, ValueError, RecursionError):
-        return False
-    return body.count(b":") == again.count(b":")
+        value = _decode_roughly(body)
+        return value if _names_stand_once(body, value) else None
+    except (ValueError, RecursionError):
+        return None
+
+
+def _has_no_hidden_signs(body: bytes) -> bool:
+    r"""Tell whether no text hides U+0000, or a digit or colon, behind an escape as `\u003a`."""
+    return b"\\u00" not in body or not (b"\\u0000" in body or b"\\u003" in body)
+
+
+def _names_stand_once(body: bytes, value: Any) -> bool:
+    """Tell whether no object of `body`, which was read as `value`, has a name twice.
+
+    Written anew, an object with a repeated name loses a colon.
+    """
+    return body.count(b":") == _encode(value).count(b":")
 
 
 def check_nesting(body: bytes) -> None:

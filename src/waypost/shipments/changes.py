@@ -6,9 +6,11 @@ older version gives the newer one exactly.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from operator import attrgetter
 from typing import Any, TypeVar
 
 import msgspec
+from msgspec.structs import astuple
 
 from waypost.shipments.checking import escape
 from waypost.shipments.decimals import same_number
@@ -21,6 +23,7 @@ S = TypeVar("S", bound=msgspec.Struct)
 # Told by events of their own, or by none: status, ETA, scans, versions and times.
 UNTOLD = frozenset({"revision", "status", "status_at", "eta"})
 DETAILS = tuple(field for field in plan_of(ShipmentDocument).sorted_fields if field.name not in UNTOLD)
+_details = attrgetter(*[field.attribute for field in DETAILS])
 
 
 def reconcile(before: S, after: S) -> S:
@@ -28,11 +31,9 @@ def reconcile(before: S, after: S) -> S:
     if before == after:
         return before
     differing = {}
-    for field in plan_of(type(after)).fields:
-        old, new = getattr(before, field.attribute), getattr(after, field.attribute)
-        kept = old if old == new else _reconcile_value(old, new, field)
-        if kept is not new:
-            differing[field.attribute] = kept
+    for field, old, new in zip(plan_of(type(after)).fields, astuple(before), astuple(after), strict=True):
+        if old is not new:
+            differing[field.attribute] = old if old == new else _reconcile_value(old, new, field)
     result = msgspec.structs.replace(after, **differing) if differing else after
     return before if result == before else result
 
@@ -49,8 +50,7 @@ def diff(before: Shipment, after: Shipment) -> list[Change]:
     Source: RFC 6901 for the pointers.
     """
     changes: list[Change] = []
-    for field in DETAILS:
-        old, new = getattr(before, field.attribute), getattr(after, field.attribute)
+    for field, old, new in zip(DETAILS, _details(before), _details(after), strict=True):
         if old is not new and old != new:
             changes += _value_changes(f"/{field.name}", old, new, field)
     added = {f"/documents/{escape(document.id)}" for document in after.documents}

@@ -45,7 +45,9 @@ def current(before: CurrentEta | None, eta: Eta | None, now: dt.datetime) -> Cur
 
 def plain(eta: CurrentEta | None) -> Eta | None:
     """Give the ETA alone, without when it was stated and what was before."""
-    return None if eta is None else Eta(**_fields(eta))
+    if eta is None:
+        return None
+    return Eta(at=eta.at, date=eta.date, window=eta.window, precision=eta.precision, source=eta.source)
 
 
 def moved(announced: Eta | None, eta: Eta | None, threshold_minutes: int) -> tuple[bool, int | None]:

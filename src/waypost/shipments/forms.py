@@ -11,7 +11,7 @@ from typing import Any
 
 from waypost.shipments.codes import COUNTRIES, CURRENCIES, time_zones
 from waypost.shipments.decimals import decimal_problem, measure_problem
-from waypost.shipments.identifiers import gln_problem, sscc_problem
+from waypost.shipments.identifiers import gln_problem, is_gln, is_sscc, sscc_problem
 
 Form = Callable[[Any], str | None]
 Look = Callable[[Any], object]  # something true when the value is surely right
@@ -21,9 +21,9 @@ COUNT_MAX = 2**53 - 1  # the largest whole number that a receiver in JavaScript 
 REVISION_MAX = 2**63 - 1  # nanoseconds since 1970 fit, and so does a column of the database
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_UNLOCODE = re.compile(r"[A-Z]{2}[A-Z2-9]{3}\Z")
-_WALL_CLOCK = re.compile(r"(?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9])?\Z")
-_UNIT_KIND = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,34}\Z")
+UNLOCODE = re.compile(r"[A-Z]{2}[A-Z2-9]{3}\Z")
+WALL_CLOCK = re.compile(r"(?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9])?\Z")
+UNIT_KIND = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,34}\Z")
 
 
 def key_problem(text: str) -> str | None:
@@ -46,7 +46,7 @@ def country_problem(text: str) -> str | None:
 
 def unlocode_problem(text: str) -> str | None:
     """Check the form of a UN/LOCODE: country and place in one word."""
-    return None if _UNLOCODE.match(text) else f"{text[:40]!r} has not the form of a UN/LOCODE, as ISREY"
+    return None if UNLOCODE.match(text) else f"{text[:40]!r} has not the form of a UN/LOCODE, as ISREY"
 
 
 def _currency_problem(text: str) -> str | None:
@@ -58,11 +58,11 @@ def _time_zone_problem(text: str) -> str | None:
 
 
 def _wall_clock_problem(text: str) -> str | None:
-    return None if _WALL_CLOCK.match(text) else f"{text[:40]!r} is not a time of day, as 09:00"
+    return None if WALL_CLOCK.match(text) else f"{text[:40]!r} is not a time of day, as 09:00"
 
 
 def _unit_kind_problem(text: str) -> str | None:
-    return None if _UNIT_KIND.match(text) else f"{text[:40]!r} is not a code of a handling unit, as EUR, CTN or 40HC"
+    return None if UNIT_KIND.match(text) else f"{text[:40]!r} is not a code of a handling unit, as EUR, CTN or 40HC"
 
 
 def _latitude_problem(degrees: float) -> str | None:
@@ -99,17 +99,20 @@ FORMS: Mapping[str, Form] = {
     "wall_clock": _wall_clock_problem,
 }
 
+
 QUICK_LOOKS: Mapping[str, Look] = {
     "count": range(COUNT_MAX + 1).__contains__,
     "country": COUNTRIES.__contains__,
     "currency": CURRENCIES.__contains__,
     "decimal": re.compile(r"-?[0-9]{1,28}(?:\.[0-9]{1,28})?\Z").match,
+    "gln": is_gln,
     "key": re.compile(rf"[^\x00-\x1f\x7f-\x9f]{{1,{KEY_CHARACTERS_MAX}}}\Z").match,
     "measure": re.compile(r"[0-9]{1,28}(?:\.[0-9]{1,28})?\Z").match,
+    "sscc": is_sscc,
     "time_zone": time_zones().__contains__,
-    "unit_kind": _UNIT_KIND.match,
-    "unlocode": _UNLOCODE.match,
-    "wall_clock": _WALL_CLOCK.match,
+    "unit_kind": UNIT_KIND.match,
+    "unlocode": UNLOCODE.match,
+    "wall_clock": WALL_CLOCK.match,
 }
 
 

@@ -8,6 +8,8 @@ from string import ascii_uppercase
 
 _SSCC_DIGITS = 18
 _GLN_DIGITS = 13
+_SSCC_ZEROS = ord("0") * (3 * 9 + 9)  # what eighteen zeros would add up to, as characters
+_GLN_ZEROS = ord("0") * (3 * 6 + 7)
 # Owner code, category (U freight container, J detachable equipment, Z trailer or chassis), serial number, check digit.
 _CONTAINER = re.compile(r"[A-Z]{3}[UJZ][0-9]{7}\Z")
 _CONTAINER_KIND = re.compile(r"(?:CN|[1-9LMN][0-9A-Z][A-Z][A-Z0-9])\Z")
@@ -23,6 +25,23 @@ def sscc_problem(text: str) -> str | None:
 def gln_problem(text: str) -> str | None:
     """Check a GLN: 13 digits, the last of which is the GS1 check digit (mod 10)."""
     return _gs1_problem(text, _GLN_DIGITS)
+
+
+def is_sscc(text: str) -> bool:
+    """Tell quickly whether `text` is an SSCC."""
+    # The check digit counts once, like every second digit before it, and makes the sum a multiple of ten.
+    if len(text) != _SSCC_DIGITS or not (text.isascii() and text.isdigit()):
+        return False
+    digits = text.encode()
+    return (3 * sum(digits[::2]) + sum(digits[1::2]) - _SSCC_ZEROS) % 10 == 0
+
+
+def is_gln(text: str) -> bool:
+    """Tell quickly whether `text` is a GLN."""
+    if len(text) != _GLN_DIGITS or not (text.isascii() and text.isdigit()):
+        return False
+    digits = text.encode()
+    return (3 * sum(digits[1::2]) + sum(digits[::2]) - _GLN_ZEROS) % 10 == 0
 
 
 def container_problem(text: str) -> str | None:

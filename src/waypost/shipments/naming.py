@@ -6,11 +6,11 @@ and URL, of a stop its kind when no other stop has it.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
+from msgspec.structs import force_setattr
 
 from waypost.shipments.forms import KEY_CHARACTERS_MAX
 from waypost.shipments.model import (
@@ -45,33 +45,57 @@ NATURAL_KEYS: Mapping[type[msgspec.Struct], tuple[str, ...]] = {
 }
 
 
-def natural_key(part: type[msgspec.Struct], get: Callable[[str], Any]) -> str | None:
-    """Give the natural key of an item, or None when it has none. `get` gives the item's fields by name."""
-    if part is HandlingUnit:
-        key = get("sscc") or get("tracking_number")
-    elif part is TrackingNumber:
-        key = get("value") and ":".join(filter(None, (get("value"), get("carrier"))))
+def natural_key(item: Any) -> str | None:
+    """Give the natural key of an item, or None when it has none."""
+    if isinstance(item, HandlingUnit):
+        key = item.sscc or item.tracking_number
+    elif isinstance(item, TrackingNumber):
+        key = f"{item.value}:{item.carrier}" if item.value and item.carrier else item.value
     else:
-        values = [get(name) for name in NATURAL_KEYS.get(part, ())]
+        values = [getattr(item, name) for name in NATURAL_KEYS.get(type(item), ())]
         key = ":".join(values) if values and all(values) else None
-    return key if isinstance(key, str) and 0 < len(key) <= KEY_CHARACTERS_MAX else None
+    return key if key and len(key) <= KEY_CHARACTERS_MAX else None
 
 
-def ids_for(part: type[msgspec.Struct], items: Sequence[Any]) -> list[str]:
+def name_items(items: Sequence[Any]) -> bool:
+    """Give the items without an id theirs; False when two have been given the same.
+
+    The items are written to, so nobody else may have seen them.
+    """
+    if len(items) == 1:
+        if not items[0].id:
+            force_setattr(items[0], "id", ids_for(items)[0])
+        return True
+    ids = {item.id for item in items}
+    if len(ids) == len(items) and "" not in ids:
+        return True
+    given = [item.id for item in items if item.id]
+    if len(given) != len(set(given)):
+        return False
+    for item, item_id in zip(items, ids_for(items), strict=True):
+        force_setattr(item, "id", item_id)
+    return True
+
+
+def ids_for(items: Sequence[Any]) -> list[str]:
     """Give the ids of a list's items, in order: those that have one keep it."""
-    keys = [natural_key(part, partial(getattr, item)) for item in items]
-    counts = Counter(keys)
+    keys = [natural_key(item) for item in items]
     taken = {item.id for item in items if item.id}
+    repeated = _repeated(keys)
     ids = []
     for place, (item, key) in enumerate(zip(items, keys, strict=True), start=1):
         item_id = item.id
-        if not item_id and key and counts[key] == 1 and key not in taken:
+        if not item_id and key and key not in repeated and key not in taken:
             item_id = key
         if not item_id:
-            item_id = _free_place(f"{PLACE_PREFIXES.get(part, 'item')}_{place}", taken)
+            item_id = _free_place(f"{PLACE_PREFIXES[type(item)]}_{place}", taken)
         taken.add(item_id)
         ids.append(item_id)
     return ids
+
+
+def _repeated(keys: Sequence[str | None]) -> set[str | None]:
+    return {key for key, count in Counter(keys).items() if count > 1} if len(keys) > len(set(keys)) else set()
 
 
 def names_of(part: type[msgspec.Struct], item: Mapping[str, Any]) -> list[tuple[str, ...]]:

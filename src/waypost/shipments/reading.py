@@ -12,10 +12,11 @@ import msgspec
 from msgspec.structs import force_setattr
 
 from waypost.errors import FieldError, InvalidDocument
-from waypost.shipments.body import is_unambiguous, parse
+from waypost.shipments.body import parse, read_quickly
 from waypost.shipments.checking import check_part, check_parts, invalid
 from waypost.shipments.forms import key_problem
-from waypost.shipments.model import Key, Part, ShipmentDocument, TrackingEventInput
+from waypost.shipments.glance import is_surely_settled
+from waypost.shipments.model import Part, ShipmentDocument, TrackingEventInput
 from waypost.shipments.settling import settle
 
 TRACKING_EVENTS_MAX = 1000  # in one report; each may move the status, and all are one transaction
@@ -26,22 +27,10 @@ DATE_ONLY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
-class BulkLine(ShipmentDocument, frozen=True, kw_only=True):
-    """One line of a bulk body: a document with its reference."""
-
-    reference: Key
-
-
 class CancelRequest(Part, frozen=True, kw_only=True):
     """What a cancellation says."""
 
     reason: str | None = None
-
-
-_document_decoder = msgspec.json.Decoder(ShipmentDocument)
-_bulk_decoder = msgspec.json.Decoder(BulkLine)
-_event_decoder = msgspec.json.Decoder(TrackingEventInput)
-_events_decoder = msgspec.json.Decoder(tuple[TrackingEventInput, ...])
 
 
 def read_document(body: bytes) -> ShipmentDocument:
@@ -50,10 +39,8 @@ def read_document(body: bytes) -> ShipmentDocument:
     Every item of its lists has an id, instants are in UTC, decimals are text. Raises BadRequest when the body cannot
     be read, InvalidDocument with all wrong places when it can but is wrong.
     """
-    document = _quick(body, _document_decoder)
-    if document is None:
-        document = read_document_value(parse(body))
-    return document
+    document = _quick(read_quickly(body), ShipmentDocument)
+    return document if document is not None else read_document_value(parse(body))
 
 
 def read_document_value(value: Any) -> ShipmentDocument:
@@ -63,11 +50,13 @@ def read_document_value(value: Any) -> ShipmentDocument:
 
 def read_bulk_line(line: bytes) -> tuple[str, ShipmentDocument]:
     """Read one line of a bulk body into its reference and document. Raises as `read_document` does."""
-    bulk = _quick(line, _bulk_decoder)
-    if bulk is None or _reference_problem(bulk.reference):
-        bulk = _read_bulk_line_slowly(line)
-    document = ShipmentDocument(**{name: getattr(bulk, name) for name in ShipmentDocument.__struct_fields__})
-    return bulk.reference, document
+    value = read_quickly(line)
+    reference = value.pop("reference", None) if isinstance(value, dict) else None
+    if isinstance(reference, str) and _reference_problem(reference) is None:
+        document = _quick(value, ShipmentDocument)
+        if document is not None:
+            return reference, document
+    return _read_bulk_line_slowly(line)
 
 
 def bulk_reference(line: bytes) -> str | None:
@@ -93,16 +82,15 @@ def read_patch(body: bytes) -> dict[str, Any]:
 
 def read_tracking_events(body: bytes) -> list[TrackingEventInput]:
     """Read one tracking event or a list of them. Raises BadRequest or InvalidDocument, for the list as a whole."""
-    decoder: Any = _events_decoder if body.lstrip()[:1] == b"[" else _event_decoder
-    try:
-        decoded = decoder.decode(body)
-    except (ValueError, RecursionError):
-        decoded = None
-    events = [decoded] if isinstance(decoded, TrackingEventInput) else list(decoded or ())
-    quick = 0 < len(events) <= TRACKING_EVENTS_MAX and b'""' not in body and is_unambiguous(body)
-    if quick and all(_settle_event(event) for event in events):
-        return events
-    return _read_tracking_events_slowly(body)
+    value = read_quickly(body)
+    given = value if isinstance(value, list) else [value]
+    events: list[TrackingEventInput] = []
+    for item in given if len(given) <= TRACKING_EVENTS_MAX else ():
+        event = _quick(item, TrackingEventInput)
+        if event is None:
+            break
+        events.append(event)
+    return events if 0 < len(events) == len(given) else _read_tracking_events_slowly(body)
 
 
 def read_cancel(body: bytes) -> str | None:
@@ -121,25 +109,36 @@ def check_reference(reference: str) -> None:
         raise InvalidDocument(f"The reference {problem}.", errors=[FieldError("/reference", problem)])
 
 
-def _quick(body: bytes, decoder: "msgspec.json.Decoder[P]") -> P | None:
-    """Decode a sound body; None when it needs the thorough reading."""
+def _quick(value: Any, part: type[P]) -> P | None:
+    """Make a part of JSON values that are sound; None when they need the thorough reading."""
+    if value is None:
+        return None
     try:
-        part = decoder.decode(body)
+        made = msgspec.convert(value, part)
     except (ValueError, RecursionError):
         return None
-    # `""` stands for unknown and has to be put right; inside a longer text it only costs the slower way.
-    if b'""' in body or not settle(part) or not is_unambiguous(body):
-        return None
-    return part
+    return made if _settle(made) else None
 
 
 def _settled(part: P) -> P:
-    sound = settle(part)
+    sound = _settle(part)
     assert sound, part
     return part
 
 
-def _read_bulk_line_slowly(line: bytes) -> BulkLine:
+def _settle(part: msgspec.Struct) -> bool:
+    if isinstance(part, ShipmentDocument):
+        return is_surely_settled(part) or settle(part)
+    if not isinstance(part, TrackingEventInput):
+        return settle(part)
+    # All but an event's own time: the offset it was sent with is its local time, which scans.py keeps.
+    as_sent = part.occurred_at
+    sound = settle(part)
+    force_setattr(part, "occurred_at", as_sent)
+    return sound
+
+
+def _read_bulk_line_slowly(line: bytes) -> tuple[str, ShipmentDocument]:
     value = parse(line)
     errors: list[FieldError] = []
     reference = value.get("reference") if isinstance(value, dict) else None
@@ -153,15 +152,7 @@ def _read_bulk_line_slowly(line: bytes) -> BulkLine:
         errors += error.errors
     if errors:
         raise invalid(errors)
-    return BulkLine(reference=str(reference), **{f: getattr(document, f) for f in ShipmentDocument.__struct_fields__})
-
-
-def _settle_event(event: TrackingEventInput) -> bool:
-    """Settle an event but for its own time: the offset it was sent with is its local time, which tracking.py keeps."""
-    as_sent = event.occurred_at
-    sound = settle(event)
-    force_setattr(event, "occurred_at", as_sent)
-    return sound
+    return str(reference), document
 
 
 def _read_tracking_events_slowly(body: bytes) -> list[TrackingEventInput]:
@@ -173,11 +164,7 @@ def _read_tracking_events_slowly(body: bytes) -> list[TrackingEventInput]:
     else:
         places = [(_with_precision(value), "")]
     cleaned = check_parts(places, TrackingEventInput)
-    events = [msgspec.convert(item, TrackingEventInput) for item in cleaned]
-    for event in events:
-        sound = _settle_event(event)
-        assert sound, event
-    return events
+    return [_settled(msgspec.convert(item, TrackingEventInput)) for item in cleaned]
 
 
 def _with_precision(given: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Looking a freshly decoded part over, quickly, and bringing it into its stored form.
+"""Looking a freshly decoded part over closely, and bringing it into its stored form.
 
 Stored form: every list item has an id, instants are in UTC, sets have no repeats, an object of which nothing is known
 is None. A part that breaks a form or a rule is only called unsound here; checking.py says what is wrong.
@@ -14,8 +14,8 @@ import msgspec
 from msgspec.structs import force_setattr
 
 from waypost.shipments.forms import Form, Look
-from waypost.shipments.naming import ids_for
-from waypost.shipments.plans import FieldPlan, PartPlan, plan_of
+from waypost.shipments.naming import name_items
+from waypost.shipments.plans import FieldPlan, plan_of
 from waypost.shipments.rules import RULES
 
 Settler = Callable[[Any], bool]
@@ -71,7 +71,7 @@ def _step(field: FieldPlan) -> Step | None:
     if field.holds == "part" and field.part is not None:
         return _settler(field.part.type, must_say_something=True), _unsound
     if field.holds == "parts" and field.part is not None:
-        return partial(_settle_items, _settler(field.part.type), field.part), _unsound
+        return partial(_settle_items, _settler(field.part.type)), _unsound
     if field.quick_look is None or field.form is None:
         return None
     if field.holds in ("set", "texts"):
@@ -83,19 +83,11 @@ def _unsound(_: object) -> str:
     return "is not sound"
 
 
-def _settle_items(settler: Settler, plan: PartPlan, items: tuple[Any, ...]) -> bool:
+def _settle_items(settler: Settler, items: tuple[Any, ...]) -> bool:
     for item in items:
         if not settler(item):
             return False
-    ids = {item.id for item in items}
-    if len(ids) == len(items) and "" not in ids:
-        return True
-    given = [item.id for item in items if item.id]
-    if len(given) != len(set(given)):
-        return False
-    for item, item_id in zip(items, ids_for(plan.type, items), strict=True):
-        force_setattr(item, "id", item_id)
-    return True
+    return name_items(items)
 
 
 def _form_of_all(form: Form, texts: tuple[str, ...]) -> bool:

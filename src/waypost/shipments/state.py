@@ -4,6 +4,7 @@ Two layers lie beside each other: `document`, what the sender's documents said l
 carriers said (`tracking_events`, `carrier`), which no PUT erases. The view shows both.
 """
 
+from functools import lru_cache
 from typing import Literal
 
 import msgspec
@@ -206,6 +207,7 @@ def shown_documents(state: ShipmentState) -> tuple[Document, ...]:
     return said + tuple(d for d in added if d.id not in known_ids and (d.kind, d.url) not in known)
 
 
+@lru_cache(maxsize=1024)  # a sender has some dozens of carriers, and each is looked at several times a report
 def carrier_key(name: str | None) -> str:
     """Reduce a carrier's id or name to what equals itself however it is written: `FedEx` and `fed-ex` are one."""
     return "".join(filter(str.isalnum, (name or "").casefold()))

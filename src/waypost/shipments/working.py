@@ -3,7 +3,6 @@
 import datetime as dt
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any, Literal, assert_never
 
 import msgspec
@@ -96,12 +95,14 @@ class Working:
     def take_document(self, document: ShipmentDocument) -> None:
         """Take what a document says in place of what documents said before."""
         old = self._state.document
-        details = reconcile(old, msgspec.structs.replace(document, revision=None, status=None, status_at=None))
+        said = msgspec.structs.replace(document, revision=None, status=None, status_at=None)
+        details = said if self.is_new else reconcile(old, said)
         if details is not old:
             self._set(document=details)
-            if details.handling_units is not old.handling_units or details.is_return is not old.is_return:
+            if _unit_ids(details) != _unit_ids(old) or details.is_return is not old.is_return:
                 self._timeline = None
-                self._refresh()
+                if self._state.tracking_events:
+                    self._refresh()
             if details.eta != old.eta:
                 # What a document repeats is no new statement: a carrier's later one stands.
                 self._restate_eta(by="document" if details.eta is not None else self._state.eta_by)
@@ -175,7 +176,8 @@ class Working:
     def announce_creation(self) -> None:
         """Tell that a document made the shipment: its ETA and papers are part of what was created."""
         self._tell(ShipmentCreated(occurred_at=self._now))
-        self._set(announced_eta=etas.plain(self._state.eta))
+        if self._state.eta is not None:
+            self._set(announced_eta=etas.plain(self._state.eta))
         if self._state.standing.status == "draft":
             self._set(seen=("draft",))
             self._told_status = "draft"
@@ -193,7 +195,7 @@ class Working:
     def tell_status(self) -> None:
         """Tell of a status that is not the one told last; the first one of a shipment always is."""
         if self._state.standing.status != self._told_status:
-            self._tell_status(self._history.tally.status_cause)
+            self._tell_status(self._history.tally.status_cause if self._state.tracking_events else None)
 
     def finished(self) -> tuple[ShipmentState, tuple[Fact, ...]]:
         """Give the new state and all facts, in the order in which their events go out."""
@@ -211,7 +213,7 @@ class Working:
             state = self._state
             self._timeline = Timeline(
                 state.tracking_events,
-                units=[unit.id for unit in state.document.handling_units],
+                units=_unit_ids(state.document),
                 is_return=state.document.is_return,
                 created_at=state.created_at,
                 source_updates=state.source_updates,
@@ -247,8 +249,9 @@ class Working:
         history = self._history
         effect = history.take(scan)
         if effect is None:
-            if history.twins != self._state.twins:
-                self._set(twins=history.twins)
+            # A scan that says nothing new may still say by what else it is known, or that it is of a later time.
+            if (history.twins, history.source_updates) != (self._state.twins, self._state.source_updates):
+                self._set(twins=history.twins, source_updates=history.source_updates)
         else:
             self._taken = _event_of(effect)
             self._set(
@@ -305,7 +308,7 @@ class Working:
             if document.id in known or (document.kind, document.url) in known:
                 continue
             if not document.id:
-                key = natural_key(Document, partial(getattr, document)) or derived_id("document", document)
+                key = natural_key(document) or derived_id("document", document)
                 document = msgspec.structs.replace(document, id=key)
             known |= {document.id, (document.kind, document.url)}
             new.append(document)
@@ -397,6 +400,10 @@ class Working:
         """When a fact happened: at the scan that made it, if that was taken now; else its cause is our own act."""
         taken = self._taken
         return taken.occurred_at if cause is not None and taken is not None and cause.id == taken.id else self._now
+
+
+def _unit_ids(document: ShipmentDocument) -> list[str]:
+    return [unit.id for unit in document.handling_units]
 
 
 def _unit_names(units: Iterable[HandlingUnit]) -> dict[str, str]:
