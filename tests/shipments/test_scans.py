@@ -322,6 +322,13 @@ def test_a_later_version_of_a_carriers_event_replaces_it(freight):
     assert freight.carrier(carrier_scan("in_transit", id="e1", updated_at=at(0))) == ["corrected", "status.in_transit"]
 
 
+def test_a_later_version_that_says_the_same_keeps_one_between_out(freight):
+    freight.carrier(carrier_scan("in_transit", id="e1", updated_at=at(-3)))
+    assert freight.carrier(carrier_scan("in_transit", id="e1", updated_at=at(-1))) == []
+    assert freight.carrier(carrier_scan("delivered", id="e1", updated_at=at(-2))) == []
+    assert (freight.shown.status, freight.shown.version) == ("in_transit", 2)
+
+
 def test_a_retraction_removes_and_the_status_is_worked_out_again(freight):
     freight.carrier(carrier_scan("in_transit", -2, id="e1"), carrier_scan("delivered", -1, id="e2"))
     assert freight.carrier(carrier_scan("delivered", -1, id="e2", retracted=True)) == ["retracted", "status.in_transit"]

@@ -65,7 +65,7 @@ class Timeline:
         self._is_return = is_return
         self._created_at = created_at
         self._by_id = {event.id: event for event in self.events}
-        self._replaced = _replaced(self.events)
+        self._replaced = _replaced(self.events) if self.events else frozenset()
         # What the fold knew after each event: one that comes late changes little of it.
         self._tallies: list[Tally] = [NOTHING] * len(self.events)
         self._units = self._units_named()
@@ -152,12 +152,10 @@ class Timeline:
         if event.retracted:
             event = msgspec.structs.replace(known, retracted=True)
         self._note(scan, event)
-        self._replace(known, event)
-        if event.retracted:
-            return Retracted(None if known.retracted else known)
-        if _same_but_for_arrival(known, event):
+        if not event.retracted and _same_but_for_arrival(known, event):
             return None
-        return Corrected(known, event)
+        self._replace(known, event)
+        return Corrected(known, event) if not event.retracted else Retracted(None if known.retracted else known)
 
     def _take_better_zone(self, known: TrackingEvent, scan: Scan) -> Effect | None:
         event = msgspec.structs.replace(scan.event, sequence=known.sequence)
