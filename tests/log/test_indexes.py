@@ -77,7 +77,6 @@ STATEMENTS: dict[str, Executable] = {
 LISTS = {
     "by status": ShipmentFilter(status="booked"),
     "in trouble": ShipmentFilter(condition="delayed"),
-    "by carrier": ShipmentFilter(carrier="norrsund"),
 }
 
 
@@ -116,3 +115,12 @@ def test_a_filtered_list_of_shipments_walks_the_index_of_its_filter(sqlite: Data
     statement = shipments.filtered(shipments.shipments_newest_first(DEFAULT, "shp_2"), LISTS[name]).limit(50)
     (step,) = plan_of(sqlite, statement)
     assert step.startswith("SEARCH shipments USING INDEX shipments_"), step
+
+
+def test_a_list_of_a_carriers_shipments_walks_the_indexes_of_its_id_and_its_name(sqlite: Database) -> None:
+    wanted = ShipmentFilter(carrier="norrsund")
+    plan = plan_of(sqlite, shipments.shipments_of_carrier(DEFAULT, wanted, "shp_2", 51))
+    for index in ("shipments_by_carrier", "shipments_by_carrier_name"):
+        assert any(f"INDEX {index} (account_id=? AND {index[13:]}=? AND shipment_id<?)" in step for step in plan), plan
+    assert any("INDEX sqlite_autoindex_shipments_1 (account_id=? AND shipment_id=?)" in step for step in plan), plan
+    assert not [step for step in plan if "TEMP B-TREE" in step or step.startswith("SCAN shipments")], plan

@@ -27,7 +27,7 @@ async def listed(log: Log, **wanted: Any) -> list[str]:
 async def four(log: Log) -> list[Accepted]:
     """Four shipments that differ in all that they are listed by."""
     documents: list[dict[str, Any]] = [
-        {"status": "booked", "carrier": {"id": "norrsund"}},
+        {"status": "booked", "carrier": {"id": "norrsund", "name": "Norrsund Lines"}},
         {"status": "draft", "references": [{"type": "invoice", "value": "INV-7"}, {"type": "bol", "value": "INV-77"}]},
         {"status": "booked", "tracking": {"tracking_numbers": [{"value": "NRSU-1", "carrier": "norrsund"}]}},
         {"status": "booked", "carrier": {"name": "Hafnia"}},
@@ -47,7 +47,11 @@ async def test_the_newest_made_come_first(log: Log, four: list[Accepted]) -> Non
         ({"condition": "ok"}, ["SO-3", "SO-2", "SO-1", "SO-0"]),
         ({"condition": "delayed"}, []),
         ({"carrier": "norrsund"}, ["SO-0"]),
+        ({"carrier": "Norrsund Lines"}, ["SO-0"]),
+        ({"carrier": "Norrsund"}, []),
+        ({"carrier": "Norrsund Lines", "q": "so"}, ["SO-0"]),
         ({"carrier": "Hafnia", "status": "booked"}, ["SO-3"]),
+        ({"carrier": "Hafnia", "status": "draft"}, []),
         ({"q": "so-"}, ["SO-0", "SO-1", "SO-2", "SO-3"]),
         ({"q": "INV-7"}, ["SO-1"]),
         ({"q": "nrsu"}, ["SO-2"]),
@@ -61,6 +65,12 @@ async def test_shipments_are_found_by(
     log: Log, four: list[Accepted], wanted: dict[str, str], expected: list[str]
 ) -> None:
     assert await listed(log, **wanted) == expected
+
+
+async def test_a_carriers_id_and_name_find_its_shipments_in_one_order_and_once_each(log: Log) -> None:
+    kinds = [{"id": "dsv"}, {"name": "dsv"}, {"id": "se-7", "name": "dsv"}, {"id": "dsv", "name": "dsv"}, {"id": "ups"}]
+    await log.do_all([Request(a_report(f"SO-{number}", carrier=kinds[number % 5])) for number in range(40)])
+    assert await listed(log, carrier="dsv") == [f"SO-{number}" for number in reversed(range(40)) if number % 5 < 4]
 
 
 async def test_with_updated_since_the_longest_unchanged_come_first(log: Log, four: list[Accepted]) -> None:

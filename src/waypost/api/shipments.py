@@ -122,7 +122,7 @@ async def get_shipment(call: Call) -> Reply:
     queries=[
         OneOf(name="status", description="Only shipments with this status.", words=STATUSES),
         OneOf(name="condition", description="Only shipments in this condition.", words=CONDITIONS),
-        Text(name="carrier", description="Only shipments of this carrier, by its id, or its name if it has no id."),
+        Text(name="carrier", description="Only shipments of this carrier, by its id or its name."),
         Text(name="q", description="The beginning of a reference, of any of its references or of a tracking number."),
         Instant(name="updated_since", description="Only shipments changed at or after this time."),
         LIMIT,

@@ -352,13 +352,15 @@ def _contents(shipment: _Shipment) -> dict[str, Any]:
     state = shipment.state
     assert state is not None, shipment
     carrier = state.document.carrier or state.carrier.carrier
+    carrier_id, carrier_name = (carrier.id, carrier.name) if carrier else (None, None)
     return {
         "version": shipment.version,
         "sequence": shipment.sequence,
         "revision": state.revision,
         "status": state.standing.status,
         "condition": state.standing.condition,
-        "carrier": (carrier.id or carrier.name) if carrier else None,
+        "carrier": carrier_id or carrier_name,
+        "carrier_name": carrier_name if carrier_id and carrier_name != carrier_id else None,
         "updated_at": to_micros(state.updated_at),
         "state": encode_state(state),
     }

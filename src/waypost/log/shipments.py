@@ -4,11 +4,11 @@ Pages are in an order that does not move while they are read. The newest-made co
 order is by change, oldest first, so that what changes meanwhile comes again at the end and nothing is missed.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, or_, select, text, tuple_
+from sqlalchemy import Connection, Row, Select, and_, or_, select, text, tuple_, union_all
 
 from waypost.clock import to_micros
 from waypost.errors import NotFound
@@ -27,7 +27,7 @@ class ShipmentFilter:
     """Which shipments to list; None lets all pass.
 
     `q` is the beginning, in any case, of a reference, one of the references or a tracking number; `carrier` the
-    carrier's id, or its name where it has no id.
+    carrier's id or its name, as the filters of endpoints have it.
     """
 
     status: str | None = None
@@ -64,8 +64,12 @@ def list_shipments(
         rows = connection.execute(statement.limit(limit + 1)).all()
         page = page_of(list(rows), limit, lambda row: (row.updated_at, row.shipment_id))
     else:
-        statement = filtered(shipments_newest_first(account_id, read_name_cursor(cursor)), wanted)
-        rows = connection.execute(statement.limit(limit + 1)).all()
+        before = read_name_cursor(cursor)
+        if wanted.carrier is None:
+            statement = filtered(shipments_newest_first(account_id, before), wanted).limit(limit + 1)
+        else:
+            statement = shipments_of_carrier(account_id, wanted, before, limit + 1)
+        rows = connection.execute(statement).all()
         page = page_of(list(rows), limit, lambda row: row.shipment_id)
     return Page([_stored(row, TRACKING_EVENTS_IN_EVENTS) for row in page.items], page.next)
 
@@ -92,12 +96,29 @@ def shipment_row(account_id: AccountId, find: str) -> Select[Any]:
 def shipments_newest_first(account_id: AccountId, before: str) -> Select[Any]:
     """The shipments made before the one with id `before` ("" for all). Walks the primary key backwards.
 
-    With a filter the index of status, carrier or trouble is walked instead: each holds the id after its value.
+    With a filter the index of status or trouble is walked instead: each holds the id after its value.
     """
-    mine = _columns().where(shipments.c.account_id == account_id)
+    return _newest_first(_columns(), account_id, before)
+
+
+def _newest_first(statement: Select[Any], account_id: AccountId, before: str) -> Select[Any]:
+    mine = statement.where(shipments.c.account_id == account_id)
     if before:
         mine = mine.where(shipments.c.shipment_id < before)
     return mine.order_by(shipments.c.shipment_id.desc())
+
+
+def shipments_of_carrier(account_id: AccountId, wanted: ShipmentFilter, before: str, limit: int) -> Select[Any]:
+    """The newest `limit` shipments of the carrier that is wanted, by its id or its name, made before the id `before`.
+
+    They are among the newest of each: shipments_by_carrier and shipments_by_carrier_name are walked backwards.
+    """
+    columns, rest = shipments.c, replace(wanted, carrier=None)
+    newest = filtered(_newest_first(select(columns.shipment_id), account_id, before), rest).limit(limit)
+    halves = [newest.where(column == wanted.carrier).subquery() for column in (columns.carrier, columns.carrier_name)]
+    both = union_all(*(select(half.c.shipment_id) for half in halves))
+    mine = _columns().where(columns.account_id == account_id, columns.shipment_id.in_(both))
+    return mine.order_by(columns.shipment_id.desc()).limit(limit)
 
 
 def shipments_by_change(account_id: AccountId, since: int, after: str) -> Select[Any]:
@@ -140,7 +161,7 @@ def filtered(statement: Select[Any], wanted: ShipmentFilter) -> Select[Any]:
         if wanted.condition != "ok":
             statement = statement.where(text("condition <> 'ok'"))  # word for word as in shipments_in_trouble
     if wanted.carrier is not None:
-        statement = statement.where(columns.carrier == wanted.carrier)
+        statement = statement.where(or_(columns.carrier == wanted.carrier, columns.carrier_name == wanted.carrier))
     if wanted.updated_since is not None:
         statement = statement.where(columns.updated_at >= to_micros(wanted.updated_since))
     return statement

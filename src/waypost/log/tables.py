@@ -79,7 +79,8 @@ shipments = Table(
     Column("revision", BigInteger),
     Column("status", TEXT, nullable=False),
     Column("condition", TEXT, nullable=False),
-    Column("carrier", TEXT),
+    Column("carrier", TEXT, comment="its id, or its name where it has no id"),
+    Column("carrier_name", TEXT, comment="its name, where that is another than its id"),
     Column("created_at", INSTANT, nullable=False),
     Column("updated_at", INSTANT, nullable=False),
     Column("state", LargeBinary, nullable=False, comment="ShipmentState: all that is known of it"),
@@ -91,6 +92,7 @@ shipments = Table(
 Index("shipments_by_update", shipments.c.account_id, shipments.c.updated_at, shipments.c.shipment_id)
 Index("shipments_by_status", shipments.c.account_id, shipments.c.status, shipments.c.shipment_id)
 Index("shipments_by_carrier", shipments.c.account_id, shipments.c.carrier, shipments.c.shipment_id)
+Index("shipments_by_carrier_name", shipments.c.account_id, shipments.c.carrier_name, shipments.c.shipment_id)
 # Most shipments are fine: only those in trouble are worth finding by their condition.
 Index(
     "shipments_in_trouble",

@@ -166,7 +166,8 @@ def upgrade() -> None:
         sa.Column("revision", sa.BigInteger(), nullable=True),
         sa.Column("status", TEXT, nullable=False),
         sa.Column("condition", TEXT, nullable=False),
-        sa.Column("carrier", TEXT, nullable=True),
+        sa.Column("carrier", TEXT, nullable=True, comment="its id, or its name where it has no id"),
+        sa.Column("carrier_name", TEXT, nullable=True, comment="its name, where that is another than its id"),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("updated_at", sa.BigInteger(), nullable=False),
         sa.Column("state", sa.LargeBinary(), nullable=False, comment="ShipmentState: all that is known of it"),
@@ -176,6 +177,9 @@ def upgrade() -> None:
         sa.UniqueConstraint("account_id", "reference", name="shipments_reference_once"),
     )
     op.create_index("shipments_by_carrier", "shipments", ["account_id", "carrier", "shipment_id"], unique=False)
+    op.create_index(
+        "shipments_by_carrier_name", "shipments", ["account_id", "carrier_name", "shipment_id"], unique=False
+    )
     op.create_index("shipments_by_status", "shipments", ["account_id", "status", "shipment_id"], unique=False)
     op.create_index("shipments_by_update", "shipments", ["account_id", "updated_at", "shipment_id"], unique=False)
     op.create_index(
