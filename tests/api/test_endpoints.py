@@ -187,6 +187,28 @@ async def test_start_may_be_a_position_or_a_time(api: Client) -> None:
 
 
 @on_both_databases
+@pytest.mark.parametrize("headers", [{}, {"Idempotency-Key": "k1"}])
+@pytest.mark.parametrize(
+    ("fields", "waiting"),
+    [
+        ({}, 0),
+        ({"start": "beginning"}, 4),
+        ({"start": 1}, 3),
+        ({"start": "2020-01-01T00:00:00Z", "events": ["shipment.created"]}, 2),
+        ({"start": "beginning", "filter": {"references": ["SO-2"]}}, 2),
+        ({"start": "beginning", "events": ["webhook.*"]}, 0),
+    ],
+)
+async def test_a_new_endpoint_says_how_much_of_the_history_waits(
+    api: Client, fields: dict[str, Any], waiting: int, headers: dict[str, str]
+) -> None:
+    await book(api, "SO-1", "SO-2")
+    made = (await api.call("POST", "/v1/endpoints", {"url": URL, **fields}, headers=headers)).json()
+    read = (await api.call("GET", f"/v1/endpoints/{made['id']}")).json()
+    assert (made["waiting"], made["waiting_more"]) == (read["waiting"], read["waiting_more"]) == (waiting, False)
+
+
+@on_both_databases
 async def test_events_of_an_endpoint_are_what_it_is_owed(api: Client) -> None:
     endpoint = await make(api, events=["shipment.status.*"], start="beginning")
     await book(api, "SO-1", "SO-2")

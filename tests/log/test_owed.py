@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from log.builders import (
+    DEFAULT,
     a_pending,
     a_report,
     a_write,
@@ -15,6 +16,7 @@ from log.builders import (
     owned,
     put,
 )
+from waypost.errors import InvalidDocument
 from waypost.events.filters import Filter
 from waypost.events.patterns import Wants
 from waypost.log import EndpointRecord, Log, Request, Waiting, units
@@ -109,3 +111,16 @@ async def test_each_event_is_counted_by_the_wishes_of_its_time(log: Log) -> None
     endpoint = await log.get_endpoint(*endpoint_name(endpoint))
     assert await owed(log, endpoint) == [1, 5, 6]
     assert await waiting(log, endpoint) == Waiting(3, False)
+
+
+async def test_what_would_wait_for_a_new_endpoint_is_counted_within_a_bound(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await log.do_all([Request(a_report(f"SO-{number}", **CARRIED)) for number in range(10)])
+    everything, carried = Wants(("*",)), Wants(("*",), OF_NORRSUND)
+    assert [await log.waiting_from(DEFAULT, wants, 5) for wants in (everything, carried)] == [Waiting(15, False)] * 2
+    monkeypatch.setattr(owed_module, "SCANNED_ROWS_MAX", 4)
+    counted = [await log.waiting_from(DEFAULT, wants, "beginning") for wants in (everything, carried)]
+    assert counted == [Waiting(20, False), Waiting(4, True)]
+    with pytest.raises(InvalidDocument, match="ends at position 20"):
+        await log.waiting_from(DEFAULT, everything, 21)

@@ -35,7 +35,7 @@ from waypost.delivery.signing import SECRET_BYTES, new_secret
 from waypost.errors import FieldError
 from waypost.events.catalogue import CATALOGUE
 from waypost.ids import EndpointId
-from waypost.log import EndpointRecord, Rotated, Tx, Unit, Waiting, units
+from waypost.log import EndpointRecord, Rotated, Tx, Unit, units
 
 TABLE = Table("Endpoints")
 
@@ -61,12 +61,13 @@ async def create_endpoint(call: Call) -> Reply:
     """
     settings, wants = read_new_endpoint(read_object(await call.body()))
     await call.services.egress.check_endpoint_url(settings.url)
-    secret = new_secret(secrets.token_bytes(SECRET_BYTES))
-    work = units.create_endpoint(call.account_id, settings, wants, secret=secret, start=start_of(settings))
+    secret, start = new_secret(secrets.token_bytes(SECRET_BYTES)), start_of(settings)
+    # Counted before: with a key the writer keeps the answer, and it never walks through a log.
+    waiting = await call.services.log.waiting_from(call.account_id, wants, start)
+    work = units.create_endpoint(call.account_id, settings, wants, secret=secret, start=start)
 
     def render(record: EndpointRecord) -> Reply:
-        # What waits of the history is not counted here: that may take a walk through the log.
-        shown = show_endpoint(record, Waiting(0, False), reveal=True)
+        shown = show_endpoint(record, waiting, reveal=True)
         return json_reply(EndpointWithSecret(**msgspec.structs.asdict(shown), secret=secret), 201)
 
     return await answer_once(call, work, render, secret=True)

@@ -68,7 +68,7 @@ def create_endpoint(
     """
 
     def work(tx: Tx) -> EndpointRecord:
-        cursor = _start_position(tx, account_id, start)
+        cursor = start_position(tx.connection, account_id, start, tx.head(account_id).position)
         endpoint_id = tx.ids.endpoint_id(tx.now)
         key = {"account_id": account_id, "endpoint_id": endpoint_id}
         times = {"created_at": tx.now_us, "updated_at": tx.now_us, "health_since": tx.now_us}
@@ -198,14 +198,14 @@ def reveal_secret(account_id: AccountId, endpoint_id: EndpointId, actor: str) ->
     return Unit(account_id, work)
 
 
-def _start_position(tx: Tx, account_id: AccountId, start: str | int | datetime) -> int:
-    end = tx.head(account_id).position
+def start_position(connection: Connection, account_id: AccountId, start: str | int | datetime, end: int) -> int:
+    """Give the position after which `start` means, in a log that ends at `end`. InvalidDocument past its end."""
     if start == "now":
         return end
     if start == "beginning":
         return 0
     if isinstance(start, datetime):
-        return first_position_since(tx.connection, account_id, to_micros(start), end) - 1
+        return first_position_since(connection, account_id, to_micros(start), end) - 1
     if isinstance(start, int) and 0 <= start <= end:
         return start
     raise InvalidDocument(f"The log ends at position {end}; start at or before it.", path="/start")

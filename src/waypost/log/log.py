@@ -17,6 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from waypost.clock import Clock, IdSource, to_micros
+from waypost.events.patterns import Wants
 from waypost.ids import AccountId, EndpointId
 from waypost.log import accounts, deliveries, endpoints, events, leases, migration, owed, shipments, sources
 from waypost.log.accept import AcceptReport
@@ -251,6 +252,13 @@ class Log:
         return await self._of_endpoint(
             account_id, endpoint_id, lambda connection, endpoint: owed.waiting(connection, self._counts, endpoint)
         )
+
+    async def waiting_from(self, account_id: AccountId, wants: Wants, start: str | int | datetime) -> Waiting:
+        """Give how many events would wait for an endpoint made now with this start; bounded, so it may be `more`.
+
+        InvalidDocument when the start is a position that is not in the log yet.
+        """
+        return await self._read(lambda connection: owed.waiting_from(connection, account_id, wants, start))
 
     async def owed_events(
         self, account_id: AccountId, endpoint_id: EndpointId, position: int, limit: int = 50

@@ -8,13 +8,15 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Select, and_, func, select
 
 from waypost.events import patterns
-from waypost.events.patterns import Matcher
+from waypost.events.patterns import Matcher, Wants
 from waypost.ids import AccountId, EndpointId
+from waypost.log.endpoints import start_position
 from waypost.log.events import count_of_type, log_end, read_events_after
 from waypost.log.records import EndpointRecord, EndpointVersion, LogRow, Waiting
 from waypost.log.tables import attempts, events, pending
@@ -108,7 +110,7 @@ class Counts:
             known = _Count(basis, endpoint.cursor, 0)
         count, through = known.count, known.through
         if count <= COUNT_MAX and through < end:
-            count, through = _count(connection, endpoint, through, end, count)
+            count, through = _count(connection, endpoint.account_id, endpoint.versions, through, end, count)
         with self._lock:
             self._counts[name] = _Count(basis, through, count)
             self._counts.move_to_end(name)
@@ -117,18 +119,18 @@ class Counts:
         return count
 
 
-def _count(connection: Connection, endpoint: EndpointRecord, after: int, end: int, count: int) -> tuple[int, int]:
+def _count(
+    connection: Connection, account_id: AccountId, versions: Sequence[EndpointVersion], after: int, end: int, count: int
+) -> tuple[int, int]:
     """Go on counting from `after`: the count, and how far it went (short of `end` when it is over COUNT_MAX)."""
-    types = types_of_account(connection, endpoint.account_id)
-    for start, stop, matcher in Judge(endpoint.versions).ranges(after, end):
+    types = types_of_account(connection, account_id)
+    for start, stop, matcher in Judge(versions).ranges(after, end):
         if any(matcher.needs_body(name) for name in types):
-            count, reached = _count_bodies(connection, endpoint.account_id, matcher, start, stop, count)
+            count, reached = _count_bodies(connection, account_id, matcher, start, stop, count)
             if count > COUNT_MAX:
                 return count, reached
         else:
-            count += sum(
-                _count_type(connection, endpoint.account_id, name, start, stop) for name in types if matcher(name, b"")
-            )
+            count += sum(_count_type(connection, account_id, name, start, stop) for name in types if matcher(name, b""))
             if count > COUNT_MAX:
                 return count, stop
     return count, end
@@ -160,6 +162,21 @@ def waiting(connection: Connection, counts: Counts, endpoint: EndpointRecord) ->
     settled = len(settled_past_cursor(connection, *key, endpoint.cursor))
     total = max(wanted - settled, 0) + behind
     return Waiting(min(total, COUNT_MAX), total > COUNT_MAX)
+
+
+def waiting_from(connection: Connection, account_id: AccountId, wants: Wants, start: str | int | datetime) -> Waiting:
+    """Give how many events an endpoint made now would be owed from `start` on. InvalidDocument past the log's end.
+
+    Where a filter has to see the shipments, the first SCANNED_ROWS_MAX events are counted, and `more` says so: nobody
+    waits for a walk through a long log to make an endpoint.
+    """
+    end = log_end(connection, account_id)
+    after = start_position(connection, account_id, start, end)
+    matcher = patterns.compile(wants)
+    needs_bodies = any(matcher.needs_body(name) for name in types_of_account(connection, account_id))
+    through = min(end, after + SCANNED_ROWS_MAX) if needs_bodies else end
+    count, _ = _count(connection, account_id, (EndpointVersion(after + 1, wants),), after, through, 0)
+    return Waiting(min(count, COUNT_MAX), count > COUNT_MAX or through < end)
 
 
 def settled_past_cursor(
