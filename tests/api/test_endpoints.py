@@ -331,7 +331,35 @@ async def test_deliveries_of_a_quiet_endpoint(api: Client) -> None:
     assert (resent.status, resent.json()["state"]) == (202, "waiting")
 
 
-@pytest.mark.parametrize("query", ["state=lost", "since=today", "shipment=", "cursor=%21%21"])
+@pytest.mark.parametrize(
+    ("query", "references"),
+    [
+        ("type=shipment.created", ["SO-2", "SO-1"]),
+        ("type=shipment.*", ["SO-2", "SO-2", "SO-1", "SO-1"]),
+        ("type=*", ["SO-2", "SO-2", "SO-1", "SO-1"]),
+        ("type=tracking.*", []),
+        ("shipment=SO-1", ["SO-1", "SO-1"]),
+        ("shipment=SO-1&type=shipment.status.*", ["SO-1"]),
+        ("shipment=SO-1&type=webhook.test", []),
+        ("state=waiting&type=shipment.status.*", ["SO-2", "SO-1"]),
+        ("state=skipped", []),
+    ],
+)
+async def test_deliveries_are_listed_by_state_type_and_shipment(api: Client, query: str, references: list[str]) -> None:
+    endpoint = await make(api, start="beginning")
+    await book(api, "SO-1", "SO-2")
+    listed = (await api.call("GET", f"/v1/endpoints/{endpoint['id']}/deliveries?{query}")).json()["items"]
+    assert [delivery["reference"] for delivery in listed] == references
+
+
+async def test_a_type_of_deliveries_that_does_not_exist_is_answered_with_the_near_one(api: Client) -> None:
+    endpoint = await make(api)
+    reply = await api.call("GET", f"/v1/endpoints/{endpoint['id']}/deliveries?type=shipment.status.deliverd")
+    assert (reply.status, list(reply.places())) == (400, ["?type"])
+    assert reply.json()["detail"].endswith('did you mean "shipment.status.delivered"?')
+
+
+@pytest.mark.parametrize("query", ["state=lost", "since=today", "shipment=", "cursor=%21%21", "type=shipment.stat*"])
 async def test_a_wrong_filter_of_deliveries_is_400(api: Client, query: str) -> None:
     endpoint = await make(api)
     assert (await api.call("GET", f"/v1/endpoints/{endpoint['id']}/deliveries?{query}")).status == 400

@@ -8,6 +8,7 @@ import pytest
 from api.asgi_client import Client
 from api.conftest import TokenMaker
 from waypost.api import tails
+from waypost.events.catalogue import CATALOGUE
 
 
 async def book(api: Client, *references: str) -> None:
@@ -146,6 +147,11 @@ async def test_the_catalogue_names_each_type_with_schema_and_example(api: Client
     one = (await api.call("GET", "/v1/event-types/shipment.status.delivered")).json()
     assert one["example"]["type"] == one["type"] == "shipment.status.delivered"
     assert one["schema"]["$schema"].endswith("2020-12/schema")
+
+
+async def test_one_call_without_a_limit_gives_the_whole_catalogue(api: Client) -> None:
+    page = (await api.call("GET", "/v1/event-types")).json()
+    assert ([item["type"] for item in page["items"]], page["next"]) == (list(CATALOGUE), None)
 
 
 async def test_an_unknown_event_type_is_not_found(api: Client) -> None:

@@ -8,7 +8,7 @@ from waypost.api.call import Call
 from waypost.api.listing import page
 from waypost.api.once import answer_once
 from waypost.api.operations import Access, Answer, Table
-from waypost.api.queries import CURSOR, LIMIT, Instant, OneOf, Text
+from waypost.api.queries import CURSOR, LIMIT, EventTypes, Instant, OneOf, Text
 from waypost.api.reply import Reply, json_reply
 from waypost.api.shapes import Delivery, DeliverySummary, Page
 from waypost.errors import NotFound
@@ -18,7 +18,7 @@ from waypost.log import Delivery as DeliveryRecord
 
 TABLE = Table("Deliveries")
 
-STATES = ("delivered", "failed", "retrying", "waiting")
+STATES = ("delivered", "failed", "retrying", "waiting", "skipped")
 
 
 @TABLE.add(
@@ -28,7 +28,7 @@ STATES = ("delivered", "failed", "retrying", "waiting")
     summary="List deliveries",
     queries=[
         OneOf(name="state", description="Only deliveries in this state.", words=STATES),
-        Text(name="type", description="Only events of this type."),
+        EventTypes(name="type", description="Only events of this type, or of these: `shipment.status.*`."),
         Text(name="shipment", description="Only events of this shipment: its reference or `shp_…` id."),
         Instant(name="since", description="Only events recorded at or after this time."),
         LIMIT,

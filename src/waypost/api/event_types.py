@@ -3,7 +3,7 @@
 from waypost.api.call import Call
 from waypost.api.listing import page
 from waypost.api.operations import Access, Answer, Table
-from waypost.api.queries import CURSOR, LIMIT
+from waypost.api.queries import CURSOR, LIMIT_MAX, WholeNumber
 from waypost.api.reply import Reply, json_reply
 from waypost.api.shapes import Page
 from waypost.errors import BadRequest, NotFound
@@ -12,6 +12,9 @@ from waypost.events.pages import EventType
 
 TABLE = Table("Event types")
 
+# The catalogue is small and whoever asks for it wants all of it: a page of it would hide the last types.
+LIMIT = WholeNumber(name="limit", description="How many items at most. Default: all.", low=1, high=LIMIT_MAX)
+
 
 @TABLE.add(
     "GET",
@@ -19,11 +22,11 @@ TABLE = Table("Event types")
     access=Access.READ,
     summary="List event types",
     queries=[LIMIT, CURSOR],
-    answers=Answer(status=200, type=Page[EventType], description="A page of the catalogue."),
+    answers=Answer(status=200, type=Page[EventType], description="The catalogue, or with `limit` a page of it."),
 )
 async def list_event_types(call: Call) -> Reply:
     """Give every type of event, in plain words, with its JSON Schema and an example."""
-    names, cursor, limit = list(CATALOGUE), call.query("cursor"), call.query("limit")
+    names, cursor, limit = list(CATALOGUE), call.query("cursor"), call.query("limit") or len(CATALOGUE)
     if cursor is not None and cursor not in CATALOGUE:
         raise BadRequest("The cursor is not one that was given out here.", path="?cursor")
     start = 0 if cursor is None else names.index(cursor) + 1

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from waypost.errors import BadRequest, FieldError
+from waypost.events.patterns import PATTERN_LENGTH_MAX, check_patterns
 
 LIMIT_DEFAULT = 50
 LIMIT_MAX = 1000
@@ -93,6 +94,22 @@ class OneOf(Query):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EventTypes(Query):
+    """A type of event, or a pattern for several, as an endpoint's `events` has them."""
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """The JSON Schema of the value."""
+        return {"type": "string", "minLength": 1, "maxLength": PATTERN_LENGTH_MAX}
+
+    def read(self, text: str) -> str:
+        """Give the pattern. One that no type of the catalogue fits is a slip of the pen."""
+        for error in check_patterns([text]):
+            raise ValueError(error.message)
+        return text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Instant(Query):
     """An RFC 3339 time with its offset."""
 
@@ -174,10 +191,9 @@ def read_queries(declared: Mapping[str, Query], query_string: bytes) -> dict[str
         if problem is not None:
             errors.append(FieldError(f"?{name[:100]}", problem))
     if errors:
-        detail = (
-            f"{errors[0].path} {errors[0].message}." if len(errors) == 1 else f"{len(errors)} query values are wrong."
-        )
-        raise BadRequest(detail, errors=errors)
+        first = f"{errors[0].path} {errors[0].message}"
+        detail = first if first.endswith("?") else f"{first}."
+        raise BadRequest(detail if len(errors) == 1 else f"{len(errors)} query values are wrong.", errors=errors)
     return values
 
 

@@ -11,10 +11,11 @@ from sqlalchemy import Connection, Row, Select, and_, case, func, select
 
 from waypost.clock import from_micros, to_micros
 from waypost.errors import NotFound
+from waypost.events.patterns import matches
 from waypost.ids import AccountId, EndpointId, EventId
 from waypost.log.cursors import read_position_cursor, write_cursor
 from waypost.log.events import first_position_since, log_end, read_events_at, shipment_id_of
-from waypost.log.owed import Judge
+from waypost.log.owed import Judge, types_of_account
 from waypost.log.records import Attempt, Delivery, DeliveryFilter, EndpointRecord, Page, PendingRow, Stats
 from waypost.log.tables import attempts, events, pending, shipments
 
@@ -36,7 +37,7 @@ def list_deliveries(
     looked_at = 0
     for candidates in _Walk(connection, endpoint, wanted).steps(read_position_cursor(cursor)):
         for delivery in _deliveries(connection, endpoint, candidates):
-            if wanted.state in (None, delivery.state):
+            if _is_wanted(wanted, delivery):
                 found.append(delivery)
             if len(found) == limit:
                 return Page(found, write_cursor(delivery.position))
@@ -44,6 +45,12 @@ def list_deliveries(
         if looked_at >= CANDIDATES_MAX:
             return Page(found, write_cursor(candidates[-1]))
     return Page(found, None)
+
+
+def _is_wanted(wanted: DeliveryFilter, delivery: Delivery) -> bool:
+    if wanted.state not in (None, delivery.state):
+        return False
+    return wanted.type is None or matches((wanted.type,), delivery.type)
 
 
 def read_delivery(
@@ -129,9 +136,13 @@ class _Walk:
             shipment_id = shipment_id_of(self.connection, account_id, self.wanted.shipment)
             if shipment_id is not None:
                 yield from self._down(place, lambda at: [positions_of_key(account_id, shipment_id, self.floor, at)])
-        elif self.wanted.type is not None:
-            type_name = self.wanted.type
-            yield from self._down(place, lambda at: [positions_of_type(account_id, type_name, self.floor, at)])
+        elif self.wanted.type not in (None, "*"):
+            types = [
+                name for name in types_of_account(self.connection, account_id) if matches((self.wanted.type,), name)
+            ]
+            yield from self._down(
+                place, lambda at: [positions_of_type(account_id, name, self.floor, at) for name in types]
+            )
         elif self.wanted.state in SETTLED:
             verdict = SETTLED[self.wanted.state]
             yield from self._down(place, lambda at: [positions_of_verdict(*self.key, verdict, self.floor, at)])

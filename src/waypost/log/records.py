@@ -379,7 +379,10 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryFilter:
-    """Which deliveries to list; None lets all pass. `shipment` is a reference or a `shp_…` id."""
+    """Which deliveries to list; None lets all pass.
+
+    `type` is a type or a pattern such as `shipment.status.*`, `shipment` a reference or a `shp_…` id.
+    """
 
     state: str | None = None
     type: str | None = None
