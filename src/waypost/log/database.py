@@ -19,7 +19,7 @@ from sqlalchemy import Connection, Dialect, Engine, Executable, bindparam, creat
 from sqlalchemy import Table as AnyTable
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, OperationalError
 from sqlalchemy.pool import QueuePool
 from sqlalchemy.sql import ColumnElement
 from sqlalchemy.types import BigInteger
@@ -29,7 +29,7 @@ BUSY_TIMEOUT_MS = 5_000  # only a backup or the shell of an operator can hold th
 WRITER_CACHE_KIB = 32 * 1024  # the upper pages of every index for a million events
 READER_CACHE_KIB = 4 * 1024
 CHECKPOINT_PAGES = 2_000  # 8 MB of write-ahead log: each hot page is copied back once for many commits
-WAL_BYTES_KEPT = 64 * 1024 * 1024  # a log that a long reader made grow is cut back to this
+WAL_BYTES_KEPT = 32 * 1024 * 1024  # a log that readers made grow is cut back to this
 COMPILED_MAX = 200
 SQLITE_VERSION_MIN = (3, 51, 3)
 
@@ -145,16 +145,6 @@ def database_now(connection: Connection, now_us: int) -> ColumnElement[int]:
     return func.cast(epoch * 1_000_000, BigInteger)
 
 
-def forget_in_journal(connection: Connection) -> None:
-    """Empty SQLite's write-ahead log, which still holds the pages as they were before an erasure.
-
-    A reader that stays in an old state keeps it; the log is then emptied by the next erasure or at the end.
-    PostgreSQL's is the operator's to keep or drop.
-    """
-    if connection.dialect.name == "sqlite":
-        connection.connection.driver_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # type: ignore[union-attr]
-
-
 # -- SQLite ----------------------------------------------------------------------------------------------------------
 
 
@@ -221,11 +211,19 @@ def _prepare_sqlite(connection: Any, cache_kib: int) -> None:
 
 
 def _begin_immediate(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    _execute_bare(connection, "BEGIN IMMEDIATE")
 
 
 def _begin_deferred(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN")
+    _execute_bare(connection, "BEGIN")
+
+
+def _execute_bare(connection: Connection, command: str) -> None:
+    """Run a command by the driver alone: SQLAlchemy's way costs more than a small transaction's own statements."""
+    try:
+        connection.connection.driver_connection.execute(command)  # type: ignore[union-attr]
+    except sqlite3.Error as error:
+        raise OperationalError(command, None, error) from error
 
 
 # -- PostgreSQL ------------------------------------------------------------------------------------------------------

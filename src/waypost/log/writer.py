@@ -22,8 +22,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from waypost.clock import Clock, IdSource
 from waypost.errors import Unavailable
-from waypost.log.database import Database, forget_in_journal
+from waypost.log.database import Database
 from waypost.log.group import Again, CommitFailed, Committed, GroupResult, Request, run_group
+from waypost.log.journal import Journal
 from waypost.log.vault import Vault
 
 GROUP_REQUESTS_MAX = 256  # bounds how long PostgreSQL's account row stays locked, and what one failure undoes
@@ -54,6 +55,7 @@ class Writer:
         self._vault = vault
         self._queue: queue.SimpleQueue[_Batch | None] = queue.SimpleQueue()
         self._connection: Connection | None = None
+        self._journal = Journal(database)
         self._listeners: list[Listener] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._run, name="waypost-writer", daemon=True)
@@ -156,8 +158,7 @@ class Writer:
         if self._connection is None:
             self._connection = self._database.writer.connect()
         result = run_group(self._connection, requests, self._clock, self._ids, self._vault)
-        if result.committed.erased:
-            forget_in_journal(self._connection)
+        self._journal.tend(self._connection, erased=bool(result.committed.erased))
         return result
 
     def _failed(self, requests: Sequence[Request], error: Exception) -> GroupResult:
