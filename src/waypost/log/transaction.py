@@ -7,6 +7,7 @@ of the group, so a hundred reports of one account cost one update of its row.
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -15,6 +16,7 @@ from sqlalchemy import Connection, Select, Update, bindparam, select
 from waypost.clock import IdSource, to_micros
 from waypost.errors import CallerError, NotFound
 from waypost.ids import AccountId, EndpointId
+from waypost.log.database import execute_many
 from waypost.log.records import AccountSettings, Answer
 from waypost.log.tables import accounts
 from waypost.log.vault import Vault
@@ -88,10 +90,11 @@ class Tx:
         moved = {account_id: head for account_id, head in self.heads.items() if head.position != head.stored_position}
         if moved:
             rows = [{"of_account": account_id, "position": head.position} for account_id, head in moved.items()]
-            self.connection.execute(move_account_position(), rows)
+            execute_many(self.connection, move_account_position(), rows)
         return {account_id: head.position for account_id, head in moved.items()}
 
 
+@cache
 def locked_accounts() -> Select[Any]:
     """The heads of the accounts `:account_ids`, locked in order of id. Walks the primary key.
 
@@ -102,6 +105,7 @@ def locked_accounts() -> Select[Any]:
     return mine.order_by(accounts.c.account_id).with_for_update()
 
 
+@cache
 def move_account_position() -> Update:
     """Set the last position given out of `:of_account`. By the primary key."""
     return accounts.update().where(accounts.c.account_id == bindparam("of_account"))
