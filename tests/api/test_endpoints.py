@@ -4,6 +4,7 @@ import pytest
 
 from api.asgi_client import Client, Reply
 from api.conftest import ManualClock, QuietDelivery, TokenMaker, on_both_databases
+from waypost.api.checks import READ_ONLY
 
 URL = "https://192.0.2.1/hooks/waypost"
 
@@ -41,6 +42,23 @@ async def test_what_is_left_out_has_its_default(api: Client) -> None:
     assert made["retry_schedule"] == [5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400]
 
 
+async def test_null_is_the_default_of_every_field_that_has_one(api: Client) -> None:
+    plain = await make(api)
+    own = {"id", "secret", "state_since", "created_at", "updated_at"}
+    for nulls in (dict.fromkeys(plain.keys() - own - {"url"}), {"batch_size": None, "batch_wait_ms": None}):
+        fields = {name: value for name, value in nulls.items() if name not in READ_ONLY}
+        made = await make(api, **fields)
+        assert {name: made[name] for name in made.keys() - own} == {name: plain[name] for name in plain.keys() - own}
+
+
+async def test_an_endpoint_may_be_given_a_rate_and_freed_of_it(api: Client) -> None:
+    made = await make(api, rate_per_second=0.5)
+    path = f"/v1/endpoints/{made['id']}"
+    faster = (await api.call("PATCH", path, {"rate_per_second": 20})).json()
+    free = (await api.call("PATCH", path, {"rate_per_second": None})).json()
+    assert [shown["rate_per_second"] for shown in (made, faster, free)] == [0.5, 20, None]
+
+
 WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"url": None}, "/url", "text"),
     ({"url": "ftp://erp.example/"}, "/url", "http"),
@@ -75,6 +93,8 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"max_in_flight": 257}, "/max_in_flight", "1 to 256"),
     ({"max_in_flight": 1.5}, "/max_in_flight", "whole number"),
     ({"rate_per_second": 0}, "/rate_per_second", "0.001"),
+    ({"rate_per_second": 10_001}, "/rate_per_second", "10000"),
+    ({"rate_per_second": "5"}, "/rate_per_second", "number"),
     ({"retry_schedule": []}, "/retry_schedule", "1 to 30"),
     ({"retry_schedule": [5, 0.05]}, "/retry_schedule/1", "0.1 to 604800"),
     ({"retry_schedule": [1] * 31}, "/retry_schedule", "1 to 30"),
@@ -112,7 +132,8 @@ async def test_all_wrong_fields_are_named_at_once(api: Client) -> None:
         {"format": "batch"},
         {"auth": {"type": "bearer", "token": "t"}},
         {"signature": ["v1", "v1a"]},
-        {"rate_per_second": 5},
+        {"batch_size": 100},
+        {"batch_wait_ms": 0},
         {"coalesce": True},
     ],
 )
@@ -294,6 +315,9 @@ async def test_the_test_button_sends_the_chosen_type(api: Client, delivery: Quie
     chosen = await api.call("POST", path, {"type": "shipment.status.delivered"})
     await api.call("POST", path)
     assert (chosen.status, list(chosen.json())) == (200, ["verdict", "explanation", "event_id", "attempt"])
+    assert list(chosen.json()["attempt"]) == [
+        "number", "started_at", "outcome", "status", "address", "reused_connection", "timings_ms", "request", "response",
+    ]  # fmt: skip
     assert [kind for _, _, kind in delivery.tests] == ["shipment.status.delivered", None]
 
 

@@ -1,7 +1,7 @@
 """From what a caller says of an endpoint to its settings, and back to what the API shows.
 
 A new endpoint is what was given over the defaults. A change is a JSON merge patch (RFC 7396) over what was given
-before, checked whole again; null brings a field back to its default.
+before, checked whole again. Null means the default in both.
 """
 
 from collections.abc import Mapping
@@ -21,9 +21,12 @@ from waypost.events.filters import read_filter
 from waypost.events.patterns import Wants, read_patterns
 from waypost.log.records import EndpointRecord, EndpointSettings, Waiting
 
+_WITH_DEFAULT = FIELDS.keys() - {"url"}
+
 
 def read_new_endpoint(given: Mapping[str, Any]) -> tuple[EndpointSettings, Wants]:
     """Give the settings and wants of a new endpoint. Raises InvalidDocument with every wrong place."""
+    given = {name: value for name, value in given.items() if value is not None or name not in _WITH_DEFAULT}
     return _read(given, check_fields(given, FIELDS))
 
 

@@ -32,9 +32,10 @@ FIELDS = (
     FieldLimit("payload", '"full"', lambda value: value == "full"),
     FieldLimit("personal_data", "true", lambda value: value is True),
     FieldLimit("format", '"waypost"', lambda value: value == "waypost"),
+    FieldLimit("batch_size", "null", lambda value: value is None),
+    FieldLimit("batch_wait_ms", "null", lambda value: value is None),
     FieldLimit("auth", '{"type": "none"}', lambda value: value["type"] == "none"),
     FieldLimit("signature", '["v1"]', lambda value: list(value) == ["v1"]),
-    FieldLimit("rate_per_second", "null", lambda value: value is None),
     FieldLimit("coalesce", "false", lambda value: value is False),
 )
 

@@ -127,8 +127,6 @@ class EndpointFields(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     payload: Payload = "full"
     personal_data: bool = True
     format: Format = "waypost"
-    batch_size: Annotated[int, Meta(ge=1, le=500)] = 100
-    batch_wait_ms: Annotated[int, Meta(ge=0, le=60_000)] = 1000
     ordering: Ordering = "shipment"
     auth: Annotated[dict[str, str], Meta(description="An object with a `type`.")] = field(
         default_factory=lambda: {"type": "none"}
@@ -137,7 +135,10 @@ class EndpointFields(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     signature: list[Scheme] = field(default_factory=lambda: ["v1"])
     timeout_seconds: Annotated[float, Meta(ge=1, le=60)] = 15
     max_in_flight: Annotated[int, Meta(ge=1, le=256)] = 16
-    rate_per_second: Annotated[float, Meta(gt=0, le=10_000)] | None = None
+    rate_per_second: (
+        Annotated[float, Meta(ge=0.001, le=10_000, description="At most so many requests a second, on the average.")]
+        | None
+    ) = None
     retry_schedule: Annotated[
         list[Annotated[float, Meta(ge=0.1, le=604_800)]],
         Meta(min_length=1, max_length=30, description="Seconds between attempts."),
@@ -214,7 +215,7 @@ class ReceivedAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
-    """One request of a delivery, with its answer."""
+    """One request, with its answer."""
 
     number: int
     started_at: datetime
@@ -225,8 +226,13 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     timings_ms: Timings
     request: SentRequest
     response: ReceivedAnswer | None
-    verdict: str | None = None
-    explanation: str | None = None
+
+
+class DeliveryAttempt(Attempt, frozen=True, kw_only=True):
+    """One request of a delivery, what it means for the delivery, and what came of it in a plain sentence."""
+
+    verdict: Annotated[str, _one_of("delivered", "retrying", "failed")]
+    explanation: str
 
 
 class TestResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -269,7 +275,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     state_reason: str | None
     next_attempt_at: datetime | None
     waits_for: str | None
-    attempts: list[Attempt]
+    attempts: list[DeliveryAttempt]
 
 
 class Latency(msgspec.Struct, frozen=True, kw_only=True):

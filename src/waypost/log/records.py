@@ -153,8 +153,6 @@ class EndpointSettings(msgspec.Struct, frozen=True, kw_only=True):
     payload: str = "full"
     personal_data: bool = True
     format: str = "waypost"
-    batch_size: int = 100
-    batch_wait_ms: int = 1000
     ordering: str = "shipment"
     auth: dict[str, str] = msgspec.field(default_factory=lambda: {"type": "none"})
     headers: dict[str, str] = {}
