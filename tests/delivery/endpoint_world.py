@@ -93,7 +93,8 @@ class World:
         self.give(LogGrew(len(self.log)))
 
     def resend(self, position: int) -> None:
-        row = Pending(position, f"again {position}", state=PendingState.RESEND, attempts=len(self.attempts[position]))
+        key, _ = self.log[position - 1]
+        row = Pending(position, key, state=PendingState.RESEND, attempts=len(self.attempts[position]))
         self.rows[position] = row
         self.give(ResendAsked((row,)))
 

@@ -23,6 +23,7 @@ Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 URL_LENGTH_MAX = 2048
+PORT_MAX = 65_535
 LOOKUP_AT_CREATION_S_MAX = 3.0
 
 REMEDY = "Use a public one, or ask your operator to allow its network (WAYPOST_EGRESS_ALLOW)."
@@ -268,7 +269,7 @@ def parse_url(url: str, *, path: str = "/url") -> ParsedUrl:
         except ValueError:
             problem = "is not a URL"
         else:
-            problem = _problem_with_host(host, port)
+            problem = _problem_with_host(host)
     if problem is not None:
         raise InvalidDocument(f"The URL {problem}.", path=path)
     return ParsedUrl(parsed, host, port, _literal(host))
@@ -293,14 +294,13 @@ def _problem_with_text(url: str) -> str | None:
         return "has brackets around what is no IPv6 address"
     if following == "?":
         return "needs a / between the host and the ?"
-    if re.search(r":(?!\d{1,5}$)[^\]]*$", authority, re.ASCII):
-        return "has a port that is not a number from 1 to 65535"
+    port = re.search(r":([^:\]]*)$", authority)
+    if port is not None and not (re.fullmatch(r"[0-9]{1,5}", port[1]) and 1 <= int(port[1]) <= PORT_MAX):
+        return f"has a port that is not a number from 1 to {PORT_MAX}"
     return None
 
 
-def _problem_with_host(host: str, port: int) -> str | None:
-    if not 1 <= port <= 65535:
-        return "has a port that is not a number from 1 to 65535"
+def _problem_with_host(host: str) -> str | None:
     if not host:
         return "has no host"
     if _literal(host) is not None:

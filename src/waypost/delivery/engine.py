@@ -35,6 +35,7 @@ from waypost.delivery.signals import (
     Effect,
     LogGrew,
     LogRead,
+    NotSent,
     Paused,
     Pending,
     PendingState,
@@ -61,6 +62,7 @@ CURSOR_LAG_MAX = 1_000  # positions nobody wants that a crash may make us read a
 CURSOR_LAG_S_MAX = 30
 FAST_ANSWER_S = 2.0  # a receiver that takes longer is not given more at once
 OWN_TROUBLE_S = 1.0  # until an attempt is made again that this machine could not make
+READ_AGAIN_S = 5.0  # until a log is read again that did not hold what it was said to, unless it grows before
 
 
 class Phase(Enum):
@@ -104,8 +106,9 @@ class _Delivery:
             state = PendingState.WAITING
         else:
             state = PendingState.RETRYING
+        ended = self.attempts - (self.phase is Phase.SENDING)
         return Pending(
-            self.position, self.key, state, self.due_at, self.failures, self.attempts, self.first_attempt_at,
+            self.position, self.key, state, self.due_at, self.failures, ended, self.first_attempt_at,
             self.last_attempt_at,
         )  # fmt: skip
 
@@ -125,6 +128,7 @@ class Engine:
         self._log_end = start.log_end
         self._read_through = start.cursor
         self._reading = False
+        self._read_again_at = now
         self._settled_before = set(start.settled_past_cursor)
         self._attempts_before = dict(start.attempts_past_cursor)
         self._deliveries: dict[int, _Delivery] = {}  # all that are owed, by position
@@ -153,10 +157,12 @@ class Engine:
         match signal:
             case AttemptEnded():
                 self._attempt_ended(signal, now)
+            case NotSent():
+                self._not_sent(signal)
             case LogGrew(end):
-                self._log_end = max(self._log_end, end)
+                self._log_grew(end, now)
             case LogRead():
-                self._log_read(signal)
+                self._log_read(signal, now)
             case Stored(failed):
                 self._stored(failed, now)
             case SettingsChanged(settings):
@@ -177,13 +183,20 @@ class Engine:
                 assert_never(signal)
         self._advance_cursor(now)
         self._send_what_may_go(now)
-        self._read_on()
+        self._read_on(now)
         wake_at = self._wake_at(now)
         persist = self._end_persist()
         effects = [persist, *self._effects] if persist else self._effects
         if wake_at is not None:
             effects.append(WakeAt(wake_at))
         return effects
+
+    def may_still_go(self, position: int, now: int) -> bool:
+        """Whether what was told to be sent, and was kept back since, may go out now. When not, say NotSent."""
+        standing = self.standing
+        if self.paused or standing.health is Health.SUSPENDED or (standing.held_until or 0) > now:
+            return False
+        return standing.health is Health.ACTIVE or self._being_sent(position).probe
 
     @property
     def in_flight(self) -> int:
@@ -292,9 +305,15 @@ class Engine:
 
     # -- signals
 
-    def _log_read(self, read: LogRead) -> None:
+    def _log_grew(self, end: int, now: int) -> None:
+        if end > self._log_end:
+            self._log_end, self._read_again_at = end, now
+
+    def _log_read(self, read: LogRead, now: int) -> None:
         self._reading = False
         assert read.through >= self._read_through, (read.through, self._read_through)
+        if read.through == self._read_through:
+            self._read_again_at = now + round(READ_AGAIN_S * SECOND)
         self._read_through = read.through
         self._log_end = max(self._log_end, read.through)
         for position, key in read.owed:
@@ -310,10 +329,7 @@ class Engine:
             self._join_lane(delivery)
 
     def _attempt_ended(self, ended: AttemptEnded, now: int) -> None:
-        delivery = self._deliveries.get(ended.position)
-        if delivery is None or delivery.phase is not Phase.SENDING:
-            delivery = self._resends[ended.position]
-        assert delivery.phase is Phase.SENDING, ended
+        delivery = self._being_sent(ended.position)
         self._in_flight -= 1
         if delivery.first_attempt_at is None:
             delivery.first_attempt_at = now - round(ended.took_s * SECOND)
@@ -329,6 +345,21 @@ class Engine:
         else:
             delivery.stale_once = False
             self._failed(delivery, ended, now)
+
+    def _being_sent(self, position: int) -> _Delivery:
+        delivery = self._deliveries.get(position)
+        if delivery is None or delivery.phase is not Phase.SENDING:
+            delivery = self._resends[position]
+        assert delivery.phase is Phase.SENDING, position
+        return delivery
+
+    def _not_sent(self, told: NotSent) -> None:
+        """Take back what did not go out: its number is given to the attempt that does."""
+        delivery = self._being_sent(told.position)
+        self._in_flight -= 1
+        delivery.attempts -= 1
+        delivery.fresh = told.fresh
+        self._make_ready(delivery)
 
     def _again(self, delivery: _Delivery, due_at: int) -> None:
         """Try again what says nothing about the endpoint: nothing is counted."""
@@ -570,21 +601,25 @@ class Engine:
             yield lane[0]
         yield from self._resends.values()
 
-    def _read_on(self) -> None:
+    def _read_on(self, now: int) -> None:
         """Ask for more of the log when there is room for it in the window."""
         room = READ_AHEAD - len(self._window)
-        if self._reading or self._read_through >= self._log_end or room <= 0:
-            return
-        if self.standing.health is Health.SUSPENDED or (self.paused and self._window):
-            return
-        self._reading = True
-        self._effects.append(ReadLog(self._read_through, room))
+        if room > 0 and self._wants_more() and self._read_again_at <= now:
+            self._reading = True
+            self._effects.append(ReadLog(self._read_through, room))
+
+    def _wants_more(self) -> bool:
+        if self._reading or self._read_through >= self._log_end:
+            return False
+        return self.standing.health is not Health.SUSPENDED and not (self.paused and self._window)
 
     def _wake_at(self, now: int) -> int | None:
         """When time alone makes a difference: a retry due, a hold over, a probe, the rate limit, a lazy cursor."""
         times: list[int] = []
         if self._cursor_told < self.cursor and not self._cursor_moved:
             times.append(self._cursor_told_at + CURSOR_LAG_S_MAX * SECOND)
+        if self._read_again_at > now and self._wants_more():
+            times.append(self._read_again_at)
         if not self.paused and self.standing.health is not Health.SUSPENDED:
             held_until = self.standing.held_until or 0
             if self.standing.health is Health.FAILING:

@@ -2,11 +2,12 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Coroutine, Mapping, Set
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
+import msgspec
 import structlog
 
 from waypost.clock import Clock, IdSource, to_micros
@@ -21,6 +22,7 @@ from waypost.delivery.signals import (
     Effect,
     LogGrew,
     LogRead,
+    NotSent,
     Owed,
     Paused,
     Pending,
@@ -42,6 +44,7 @@ from waypost.delivery.signals import (
 )
 from waypost.events import patterns
 from waypost.ids import AccountId, EndpointId, EventId
+from waypost.log.erasure import erase_answer
 from waypost.log.records import (
     Announcement,
     AttemptRow,
@@ -89,6 +92,10 @@ class Host(Protocol):
 
     def may_send(self, start: Callable[[], None]) -> bool:
         """Say whether an attempt may go out now; when not, `start` is called once it may."""
+        ...
+
+    def is_ours(self) -> bool:
+        """Say whether the lease still stands, as far as we can know."""
         ...
 
     async def read_log(self, account_id: AccountId, after: int, limit: int) -> list[LogRow]:
@@ -175,7 +182,8 @@ class Runner:
         self.key: Key = (lease.account_id, lease.endpoint_id)
         self.unstored = Unstored()
         self.dropped = False
-        self.out = 0  # attempts that are out
+        self.out: set[int] = set()  # positions of the attempts that are out
+        self._erased: set[int] = set()  # of these, the ones whose event was erased since
         self._storing: dict[int, int] = {}  # of what is being stored: the positions settled by it
         self._settled_lately: dict[int, int] | None = None  # while the rows are read anew: these, and those since
         self._host = host
@@ -251,6 +259,14 @@ class Runner:
         if failed:
             self.give(Stored(failed))
 
+    def forget_answers(self, positions: Set[int]) -> None:
+        """Store no answer to these events, which were erased: it may quote what we sent. Their attempts stay."""
+        self._erased |= self.out & positions
+        self.unstored.attempts = [
+            replace(row, detail=erase_answer(row.detail)) if row.position in positions else row
+            for row in self.unstored.attempts
+        ]
+
     def drop(self) -> None:
         """Do nothing more: the endpoint is somebody else's now, or gone."""
         self.dropped = True
@@ -280,17 +296,18 @@ class Runner:
             self._host.spawn(self._attempt_counted(send))
 
     async def _attempt_counted(self, send: Send) -> None:
-        self.out += 1
+        self.out.add(send.position)
         try:
             await self._attempt(send)
         finally:
-            self.out -= 1
+            self.out.discard(send.position)
+            self._erased.discard(send.position)
 
     async def _attempt(self, send: Send) -> None:
         row = self._host.rows.get(self._account_id, send.position) or await self._host.read_row(
             self._account_id, send.position
         )
-        if self.dropped:
+        if self.dropped or not self._may_still_go(send):
             return
         request: SendRequest | None = None
         own_headers = self.endpoint.settings.headers
@@ -306,6 +323,15 @@ class Runner:
                 outcome="bad_answer", started_at=self._host.clock.now(), timings_ms=Timings(), error_text=repr(error)
             )
         self._ended(send, result, row, request, own_headers)
+
+    def _may_still_go(self, send: Send) -> bool:
+        """Ask once more right before it goes: it may have been kept back for long, by a slow disk or a slow read."""
+        if not self._host.is_ours():
+            return False  # this runner does nothing more
+        if self.engine.may_still_go(send.position, self._host.now_us()):
+            return True
+        self.give(NotSent(send.position, send.fresh))
+        return False
 
     def _request(self, row: LogRow, number: int) -> SendRequest:
         now = self._host.clock.now()
@@ -324,6 +350,8 @@ class Runner:
     ) -> None:
         if self.dropped:
             return
+        if send.position in self._erased:
+            result = msgspec.structs.replace(result, response_headers={}, response_body=b"")
         reason = "" if result.outcome == "success" else explain(result, self.endpoint.settings.timeout_seconds)
         self._results[send.position] = _Ended(row, request, result, reason, own_headers)
         if result.outcome != "success":

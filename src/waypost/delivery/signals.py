@@ -127,6 +127,14 @@ class AttemptEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class NotSent:
+    """What was told to be sent did not go out, and there is nothing to store of it. `fresh` as in its Send."""
+
+    position: int
+    fresh: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Stored:
     """What was told to persist up to now, these final failures included, is on disk."""
 
@@ -164,7 +172,7 @@ class TimeIs:
     """Nothing happened but time."""
 
 
-Signal = LogGrew | LogRead | AttemptEnded | Stored | SettingsChanged | Paused | Resumed | ResendAsked | TimeIs
+Signal = LogGrew | LogRead | AttemptEnded | NotSent | Stored | SettingsChanged | Paused | Resumed | ResendAsked | TimeIs
 
 # -- effects ---------------------------------------------------------------------------------------------------------
 

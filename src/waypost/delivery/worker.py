@@ -9,6 +9,8 @@ import contextlib
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import inf
 from typing import Any, Protocol, TypeVar
 
 import structlog
@@ -28,6 +30,7 @@ LEASE_EVERY_S = 1.5
 LEASES_A_ROUND = 1_000
 WRITES_A_TIME = 1_000  # endpoints in one transaction; their names are parameters of one statement
 PAUSE_S_MIN, PAUSE_S_MAX = 0.05, 5.0
+ASIDE_S_MIN, ASIDE_S_MAX = 1.0, 300.0  # until an endpoint that broke is begun anew, longer each time
 READ_ROWS = 256  # at least so many rows a read, since other endpoints stand near
 WIND_DOWN_S_MAX = 5.0
 RELEASE_S_MAX = 2.0
@@ -68,6 +71,14 @@ class Store(Protocol):
         ...
 
 
+@dataclass(slots=True)
+class _Aside:
+    """An endpoint that broke: left alone until the instant `until` of the monotonic clock."""
+
+    until: float
+    pause_s: float
+
+
 class Worker:
     """Delivers the events of the endpoints it holds. `run` does it until cancelled."""
 
@@ -101,6 +112,8 @@ class Worker:
         self._waiting = 0  # attempts of runners in _to_store
         self._to_start: dict[Key, Lease] = {}
         self._starting = asyncio.Lock()
+        self._ours_until = -inf  # on the monotonic clock: by then another worker may have taken what we hold
+        self._aside: dict[Key, _Aside] = {}
         self._held_back: deque[Callable[[], None]] = deque()
         self._to_sync: dict[Key, bool] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -134,12 +147,19 @@ class Worker:
     def events_rewritten(self, account_id: AccountId, positions: Iterable[int]) -> None:
         """Say that an erasure rewrote events: what is remembered of them must not go out. In the event loop."""
         self._erasures += 1
-        for position in positions:
+        rewritten = frozenset(positions)
+        for position in rewritten:
             self.rows.forget(account_id, position)
+        for runner in self._by_account.get(account_id, {}).values():
+            runner.forget_answers(rewritten)
 
     def broke(self, runner: Runner) -> None:
-        """Begin anew with an endpoint whose engine failed: the next round of leases takes it again as it is stored."""
-        self._drop_runner(runner)
+        """Begin anew, a little later, with an endpoint that failed by a bug: it is taken again as it is stored."""
+        if self._runners.get(runner.key) is runner:
+            before = self._aside.get(runner.key)
+            pause_s = ASIDE_S_MIN if before is None else min(before.pause_s * 2, ASIDE_S_MAX)
+            self._aside[runner.key] = _Aside(self.clock.monotonic() + pause_s, pause_s)
+            self._drop(runner.key)
 
     def endpoint_changed(self, account_id: AccountId, endpoint_id: EndpointId) -> None:
         """Say that an endpoint was made, changed, paused, resumed, deleted or asked to resend. In the event loop."""
@@ -152,7 +172,7 @@ class Worker:
 
     def ready(self) -> bool:
         """Say whether delivery works: leases are held, and the last results went to disk."""
-        return self._leases_held and self._stored_last and not self._stopping
+        return self._leases_held and self.is_ours() and self._stored_last and not self._stopping
 
     @property
     def endpoints(self) -> int:
@@ -162,7 +182,7 @@ class Worker:
     @property
     def in_flight(self) -> int:
         """How many attempts are out."""
-        return sum(runner.out for runner in self._runners.values())
+        return sum(len(runner.out) for runner in self._runners.values())
 
     @property
     def idle(self) -> bool:
@@ -193,12 +213,16 @@ class Worker:
 
     def may_send(self, start: Callable[[], None]) -> bool:
         """Say whether an attempt may go out now; when not, `start` is called once it may."""
-        if self._stopping:
+        if self._stopping or not self.is_ours():
             return False
         if self._unstored + self._waiting < UNSTORED_MAX:
             return True
         self._held_back.append(start)
         return False
+
+    def is_ours(self) -> bool:
+        """Say whether our lease stands: whatever the database could not tell us, until then nobody took anything."""
+        return self.clock.monotonic() < self._ours_until
 
     async def read_log(self, account_id: AccountId, after: int, limit: int) -> list[LogRow]:
         """Give the rows after `after`; endpoints that stand at the same place share one read."""
@@ -237,16 +261,38 @@ class Worker:
             return
         self._leases_held = True
         await asyncio.sleep(LEASE_EVERY_S)
-        if not await self._store.renew_lease(self.owner, ttl_s=LEASE_TTL_S):
+        began = self.clock.monotonic()
+        if await self._store.renew_lease(self.owner, ttl_s=LEASE_TTL_S):
+            self._renewed(began)
+        else:
+            self._ours_until = -inf
+
+    def _renewed(self, began: float) -> None:
+        """Note that a call that began at `began` renewed our lease. One that has lapsed meanwhile is not ours again."""
+        if self.is_ours():
+            self._ours_until = began + LEASE_TTL_S
+
+    async def _let_go(self) -> None:
+        """Give up what others may have taken, once what is known is stored as far as they have not."""
+        if self._runners:
             log.warning("leases_lapsed", owner=self.owner, endpoints=len(self._runners))
-            for key in tuple(self._runners):
-                self._drop(key)
+        while self._to_store or self._unstored:  # noqa: ASYNC110 - the database is away, so there is no hurry
+            await asyncio.sleep(PAUSE_S_MIN)
+        for key in tuple(self._runners):
+            self._drop(key)
+        self._to_start.clear()
+        self._ours_until = self.clock.monotonic() + LEASE_TTL_S  # nothing is held, so nothing can lapse
 
     async def _start_more(self) -> int:
         """Take leases and start their endpoints; what the database did not let us start is started by the next call."""
         async with self._starting:
-            held = frozenset(self._runners) | self._to_start.keys()
+            if not self.is_ours():
+                await self._let_go()
+            began = self.clock.monotonic()
+            resting = {key for key, aside in self._aside.items() if aside.until > began}
+            held = frozenset(self._runners) | self._to_start.keys() | resting
             taken = await self._store.take_leases(self.owner, ttl_s=LEASE_TTL_S, limit=LEASES_A_ROUND, held=held)
+            self._renewed(began)
             self._to_start |= {(lease.account_id, lease.endpoint_id): lease for lease in taken}
             for key, lease in tuple(self._to_start.items()):
                 await self._start_alone(lease)
@@ -324,25 +370,40 @@ class Worker:
             return
         self._unstored = sum(len(write.attempts) for _, write, _ in taken)
         writes = [write for _, write, _ in taken]
-        stale = await self._insist("persist", lambda: self._persist(writes))
+        stale: set[Key] = set()
+        refused: set[Key] = set()
+        for start in range(0, len(writes), WRITES_A_TIME):
+            await self._persist(writes[start : start + WRITES_A_TIME], stale, refused)
         self._unstored = 0
         for runner, _, failed in taken:
-            if runner.key in stale:
+            if runner.key in refused:
+                self.broke(runner)
+            elif runner.key in stale:
                 log.warning("lease_lost", account_id=runner.key[0], endpoint_id=runner.key[1])
-                self._drop_runner(runner)
+                if self._runners.get(runner.key) is runner:
+                    self._drop(runner.key)
             elif not runner.dropped:
+                self._aside.pop(runner.key, None)
                 runner.stored(failed)
         self._release_held_back()
 
-    def _drop_runner(self, runner: Runner) -> None:
-        if self._runners.get(runner.key) is runner:
-            self._drop(runner.key)
+    async def _persist(self, writes: list[EndpointWrite], stale: set[Key], refused: set[Key]) -> None:
+        """Store `writes`; note the endpoints that are another's now as `stale`, and those that cannot be stored."""
+        try:
+            stale |= await self._insist("persist", lambda: self._persist_once(writes), only=Unavailable)
+        except Exception:
+            if len(writes) == 1:
+                key = (writes[0].account_id, writes[0].endpoint_id)
+                log.exception("endpoint_not_stored", account_id=key[0], endpoint_id=key[1])
+                refused.add(key)
+                self._stored_last = True  # the database answers; this one alone it does not take
+                return
+            for write in writes:
+                await self._persist([write], stale, refused)
 
-    async def _persist(self, writes: list[EndpointWrite]) -> set[tuple[AccountId, EndpointId]]:
+    async def _persist_once(self, writes: list[EndpointWrite]) -> set[Key]:
         self._stored_last = False
-        stale: set[Key] = set()
-        for start in range(0, len(writes), WRITES_A_TIME):
-            stale |= await self._store.persist(writes[start : start + WRITES_A_TIME])
+        stale = await self._store.persist(writes)
         self._stored_last = True
         return stale
 
@@ -365,14 +426,15 @@ class Worker:
                 await asyncio.sleep(pause_s)
                 pause_s = min(pause_s * 2, PAUSE_S_MAX)
 
-    async def _insist(self, what: str, act: Callable[[], Awaitable[T]]) -> T:
+    async def _insist(self, what: str, act: Callable[[], Awaitable[T]], only: type[Exception] = Exception) -> T:
+        """Do `act` until it does not raise `only`: the database is away, and what was promised waits for it."""
         pause_s = PAUSE_S_MIN
         while True:
             try:
                 return await act()
             except asyncio.CancelledError:
                 raise
-            except Exception as error:  # noqa: BLE001 - the database is away; what was promised waits for it
+            except only as error:
                 log.warning("delivery_must_wait", doing=what, error=str(error), again_in_s=pause_s)
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, PAUSE_S_MAX)

@@ -1,0 +1,291 @@
+"""A crueller world around one engine: reads and writes take time, and nothing comes at a good moment.
+
+Sends are kept back, rows are read while others are written, resends come as the log makes them, settings and ordering
+change, receivers answer 410 and ask for patience, and a crash comes with writes under way. `run_world` lives through
+one; `check` says whether it kept what deliveries promise. Both follow from the seed alone.
+"""
+
+import heapq
+import random
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+
+from delivery.endpoint_world import Sent, World
+from waypost.delivery.engine import Engine
+from waypost.delivery.schedule import SECOND
+from waypost.delivery.signals import (
+    Answer,
+    AttemptEnded,
+    Effect,
+    LogRead,
+    NotSent,
+    Owed,
+    Paused,
+    Pending,
+    PendingState,
+    Persist,
+    ReadLog,
+    ResendAsked,
+    Resumed,
+    Send,
+    Settings,
+    SettingsChanged,
+    Signal,
+    Start,
+    Stored,
+    TimeIs,
+    Verdict,
+    WakeAt,
+)
+
+STEPS_MAX = 60_000
+KEPT_BACK_RATIO = 0.1
+SCHEDULES = ((5.0,), (1.0, 5.0), (5.0, 300.0, 1800.0), (0.1,) * 6)
+MOODS = (
+    [Answer.TAKEN],
+    [Answer.TAKEN] * 5 + [Answer.REFUSED],
+    [Answer.REFUSED],
+    [Answer.UNREACHED],
+    [Answer.TAKEN] * 3 + [Answer.SLOW_DOWN, Answer.UNREACHED, Answer.STALE, Answer.REFUSED],
+    [Answer.TAKEN] * 8 + [Answer.GONE],
+)
+SETTLED = {Verdict.DELIVERED, Verdict.FAILED}
+
+
+class CruelWorld(World):
+    """A world in which everything takes time; the dice say how much."""
+
+    def __init__(self, dice: random.Random, schedule: tuple[float, ...]) -> None:
+        self.dice = dice
+        self.asked: Counter[int] = Counter()  # resends of what was settled
+        self.answers_lost: Counter[int] = Counter()  # taken by the receiver, and lost in a crash
+        self.answers = [Answer.TAKEN]
+        self.reordered = False
+        self.life = 0  # counts crashes: what an earlier life began does not end
+        self.out: dict[int, tuple[int, Answer]] = {}
+        self.storing: list[Persist] | None = None
+        super().__init__(settings=Settings(retry_schedule_s=schedule))
+
+    # -- what befalls it
+
+    def crash(self) -> None:
+        for position, (_, answer) in self.out.items():
+            self.answers_lost[position] += answer is Answer.TAKEN
+        stored = {(position, number) for position, made in self.attempts.items() for number, _ in made}
+        for persist in [*(self.storing or []), *self.unstored]:
+            for position, number, verdict in persist.attempts:
+                lost = verdict is Verdict.DELIVERED and (position, number) not in stored
+                self.answers_lost[position] += lost
+        self.out.clear()
+        self.storing = None
+        self.unstored.clear()
+        self.life += 1
+        self.take_up()
+
+    def take_up(self) -> None:
+        """Take the endpoint up as the log gives it: a row says more of its position than the attempts do."""
+        self._queue = []
+        past = {position: made for position, made in self.attempts.items() if position > self.cursor}
+        settled = {position for position, made in past.items() if SETTLED & {verdict for _, verdict in made}}
+        start = Start(
+            cursor=self.cursor, log_end=len(self.log), standing=self.standing, paused=self.paused,
+            pending=tuple(self.rows.values()), settled_past_cursor=frozenset(settled - set(self.rows)),
+            attempts_past_cursor={position: max(number for number, _ in made) for position, made in past.items()},
+        )  # fmt: skip
+        self.engine = Engine(self.settings, start, self.now)
+        self.give(TimeIs())
+
+    def resend(self, position: int) -> None:
+        """Ask for an event again: the row is written at once, and the engine's owner reads the rows a little later."""
+        row = self.rows.get(position)
+        made = self.attempts.get(position, [])
+        if row is not None:
+            row = replace(row, due_at=self.now)
+        elif position > self.cursor and not SETTLED & {verdict for _, verdict in made}:
+            return  # it is owed anyway
+        else:
+            number = max((number for number, _ in made), default=0)
+            row = Pending(position, self.log[position - 1][0], PendingState.RESEND, self.now, 0, number)
+        self.asked[position] += row.state is PendingState.RESEND
+        self.rows[position] = row
+        self._read_rows()
+
+    def change(self, settings: Settings) -> None:
+        self.reordered |= settings.ordered != self.settings.ordered
+        self.settings = settings
+        self.give(SettingsChanged(settings))
+
+    def pause(self, *, paused: bool) -> None:
+        self.paused = paused
+        self.give(Paused() if paused else Resumed())
+
+    def run(self, *, until_s: float | None = None, steps: int = STEPS_MAX) -> None:
+        for _ in range(steps):
+            if not self._queue or (until_s is not None and self._queue[0][0] > until_s * SECOND):
+                break
+            at, _, (life, act) = heapq.heappop(self._queue)
+            self.now = max(self.now, at)
+            if life == self.life:
+                act()
+        else:
+            raise AssertionError("the world does not come to rest")
+        if until_s is not None:
+            self.now = max(self.now, round(until_s * SECOND))
+
+    # -- what the engine says
+
+    def _do(self, effect: Effect) -> None:
+        match effect:
+            case Send():
+                if self.dice.random() < KEPT_BACK_RATIO:
+                    self._after(self.dice.choice([0.01, 1, 30]), lambda: self._send_late(effect))
+                else:
+                    self._send(effect)
+            case ReadLog(after, limit):
+                page = self.log[after : after + min(limit, self.dice.choice([1, 3, 256]))]
+                owed = [Owed(after + 1 + i, key) for i, (key, wanted) in enumerate(page) if wanted]
+                self._tell_after(self.dice.choice([0, 0.001, 0.1, 3]), LogRead(owed, after + len(page)))
+            case WakeAt(at):
+                self._tell_after(max(0, at - self.now) / SECOND, TimeIs())
+            case Persist():
+                self.unstored.append(effect)
+                self._store_soon()
+
+    def _send_late(self, send: Send) -> None:
+        if self.engine.may_still_go(send.position, self.now):
+            self._send(send)
+        else:
+            self.give(NotSent(send.position, send.fresh))
+
+    def _send(self, send: Send) -> None:
+        position = send.position
+        assert not self.paused, f"{position} goes out of a paused endpoint"
+        assert position not in self.out, f"{position} is out twice at once"
+        answer = self.dice.choice(self.answers)
+        took_s = self.dice.choice([0.001, 0.02, 0.5, 15])
+        retry_after_s = self.dice.choice([None, 1.0, 120.0, 7200.0]) if answer is Answer.SLOW_DOWN else None
+        self.out[position] = (send.number, answer)
+        self.sent.append(Sent(position, send.number, self.now, answer, send.fresh))
+        ended = AttemptEnded(position, answer, self.dice.random(), "said so", retry_after_s, took_s)
+        self._after(took_s, lambda: self._end(ended))
+
+    def _end(self, ended: AttemptEnded) -> None:
+        del self.out[ended.position]
+        self.give(ended)
+
+    def _tell_after(self, delay_s: float, signal: Signal) -> None:
+        self._after(delay_s, lambda: self.give(signal))
+
+    def _after(self, delay_s: float, act: Callable[[], None]) -> None:
+        self._serial += 1
+        heapq.heappush(self._queue, (self.now + round(delay_s * SECOND), self._serial, (self.life, act)))
+
+    # -- the store: one write at a time, of all that waits
+
+    def _store_soon(self) -> None:
+        if self.storing is None:
+            self.storing, self.unstored = self.unstored, []
+            self._after(self.dice.choice([0.001, 0.001, 0.05, 20]), self._commit)
+
+    def _commit(self) -> None:
+        for persist in self.storing:
+            self._write(persist)
+        self._after(self.dice.choice([0, 0.01]), self._stored)
+
+    def _stored(self) -> None:
+        failed = tuple(position for persist in self.storing for position in persist.failed)
+        self.storing = None
+        if failed:
+            self.give(Stored(failed))
+        if self.unstored:
+            self._store_soon()
+
+    def _write(self, persist: Persist) -> None:
+        """As the log does: what is gone goes first, and a row that is there keeps its key."""
+        for position in persist.gone:
+            self.rows.pop(position, None)
+        known = {row.position: self.rows[row.position].key for row in persist.put if row.position in self.rows}
+        put = tuple(replace(row, key=known.get(row.position, row.key)) for row in persist.put)
+        super()._write(replace(persist, gone=(), put=put))
+
+    def _read_rows(self) -> None:
+        """Read the rows, but take none for new that was settled since the reading began."""
+        settled = self._settled_unstored()
+
+        def read() -> None:
+            late = settled | self._settled_unstored()
+            self.give(ResendAsked(tuple(row for row in self.rows.values() if row.position not in late)))
+
+        self._after(self.dice.choice([0.001, 0.01]), read)
+
+    def _settled_unstored(self) -> set[int]:
+        return {position for persist in [*(self.storing or []), *self.unstored] for position in persist.gone}
+
+
+def run_world(dice: random.Random, steps: int) -> CruelWorld:
+    """Live through `steps` things that happen, then let everything heal and come to rest."""
+    schedule = dice.choice(SCHEDULES)
+    world = CruelWorld(dice, schedule)
+    for _ in range(steps):
+        world.answers = dice.choice(MOODS)
+        _befall(world, dice, schedule)
+        world.run(until_s=world.now / SECOND + dice.choice([0.005, 0.05, 1, 20, 400, 4000]))
+    world.answers = [Answer.TAKEN]
+    world.change(Settings(retry_schedule_s=schedule, ordered=world.settings.ordered))
+    world.pause(paused=False)
+    world.append("z")
+    world.run()
+    world.pause(paused=False)  # one that was out may have been answered 410
+    world.run()
+    return world
+
+
+def _befall(world: CruelWorld, dice: random.Random, schedule: tuple[float, ...]) -> None:
+    what = dice.choice(["append", "append", "append", "crash", "resend", "resend", "pause", "change", "resume", "wait"])
+    match what:
+        case "append":
+            many = dice.choice([1, 3, 10, 40])
+            world.append(*[(dice.choice("abcd"), dice.random() < 0.8) for _ in range(many)])
+        case "crash":
+            world.crash()
+        case "resend" if world.log:
+            for _ in range(dice.choice([1, 1, 4])):
+                world.resend(dice.randrange(1, len(world.log) + 1))
+        case "pause" | "resume":
+            world.pause(paused=what == "pause")
+        case "change":
+            rate = dice.choice([None, None, 5.0])
+            in_flight_max = dice.choice([1, 4, 16])
+            world.change(Settings(retry_schedule_s=schedule, in_flight_max=in_flight_max, rate_per_second=rate,
+                                  ordered=dice.random() < 0.5))  # fmt: skip
+
+
+def check(world: CruelWorld) -> None:
+    """Whatever happened: nothing lost, nothing left over, nothing too often, each shipment in order."""
+    check_nothing_is_lost_or_left(world)
+    check_nothing_is_taken_too_often(world)
+    if not world.reordered:
+        check_order(world)
+
+
+def check_nothing_is_lost_or_left(world: CruelWorld) -> None:
+    for position, (_, wanted) in enumerate(world.log, 1):
+        assert not wanted or world.verdict(position) in SETTLED, f"{position} is lost"
+    assert (world.rows, world.cursor) == ({}, len(world.log))
+    assert (world.engine.idle, world.engine.in_flight, world.engine.owed_count) == (True, 0, 0)
+
+
+def check_nothing_is_taken_too_often(world: CruelWorld) -> None:
+    taken = Counter(sent.position for sent in world.sent if sent.answer is Answer.TAKEN)
+    for position, count in taken.items():
+        _, wanted = world.log[position - 1]
+        allowed = wanted + world.asked[position] + world.answers_lost[position]
+        assert count <= allowed, f"{position} was taken {count} times, {allowed} are explained"
+
+
+def check_order(world: CruelWorld) -> None:
+    for key in "abcd":
+        mine = [position for position in world.arrivals() if world.log[position - 1] == (key, True)]
+        well = [p for p in mine if Verdict.FAILED not in {verdict for _, verdict in world.attempts.get(p, [])}]
+        assert well == sorted(well), f"{key} came in another order: {well}"
