@@ -96,6 +96,11 @@ def test_the_message_shows_a_plain_value_and_hides_a_secret_one():
         load(environment={"WAYPOST_SECRET_KEY": "canary"})
 
 
+def test_a_network_written_as_one_of_its_addresses_is_answered_with_both_readings():
+    with pytest.raises(SettingsError, match=r"10\.0\.0\.1/8 has host bits set: write 10\.0\.0\.0/8 .* or 10\.0\.0\.1 "):
+        load(environment={"WAYPOST_EGRESS_ALLOW": "127.0.0.0/8,10.0.0.1/8"})
+
+
 @pytest.mark.parametrize("value", ['"10.1.0.0/16, ::1/128"', '["10.1.0.0/16", "::1/128"]'])
 def test_networks_of_both_families_are_read_from_text_and_from_a_list(tmp_path, value):
     settings = load(file=toml(tmp_path, f"egress_allow = {value}"))

@@ -138,6 +138,10 @@ def _host(text: str) -> str:
         return text
 
 
+class _Explained(ValueError):
+    """What is wrong with a value that is no secret, in words."""
+
+
 def _whole_number(low: int, high: int) -> Callable[[str], int]:
     def read(text: str) -> int:
         # int() alone would take "1_000", " 8 " and digits of other scripts.
@@ -169,8 +173,18 @@ def _smtp_url(text: str) -> str:
 
 
 def _networks(text: str) -> tuple[Network, ...]:
-    parts = [part.strip() for part in text.split(",")]
-    return tuple(ipaddress.ip_network(part) for part in parts if part)
+    return tuple(_network(part.strip()) for part in text.split(",") if part.strip())
+
+
+def _network(text: str) -> Network:
+    try:
+        return ipaddress.ip_network(text)
+    except ValueError:
+        pass
+    interface = ipaddress.ip_interface(text)
+    raise _Explained(
+        f"{text} has host bits set: write {interface.network} for the network, or {interface.ip} for the address alone"
+    )
 
 
 def _operator_token(text: str) -> str:
@@ -267,6 +281,9 @@ class _Lookup:
     def _read_text(setting: Setting[T], text: str, source: Source) -> T:
         try:
             return setting.read(text)
+        except _Explained as error:
+            name = _name_at(setting, source)
+            raise SettingsError(f"{name} is {text!r}; {error}; allowed: {setting.allowed}.") from None
         except (ValueError, KeyError, OSError, RuntimeError):
             shown = HIDDEN if setting.secret else repr(text)
             name = _name_at(setting, source)

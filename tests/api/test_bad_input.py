@@ -131,6 +131,21 @@ async def test_another_media_type_charset_or_packing_is_415(api: Client, headers
     await assert_nothing_is_stored(api)
 
 
+@pytest.mark.parametrize("headers", [{}, {"Content-Type": "application/json"}])
+async def test_an_empty_body_is_called_empty_and_not_of_the_wrong_type(api: Client, headers: dict[str, str]) -> None:
+    reply = await api.call("PUT", "/v1/shipments/SO-1", headers=headers)
+    assert (reply.status, reply.json()["detail"]) == (400, "The body is empty. Send application/json.")
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [("", "it came without one."), ("text/plain", "it came as text/plain."), ("\x80", "it came without one.")],
+)
+async def test_a_body_of_another_type_hears_what_it_came_as(api: Client, given: str, words: str) -> None:
+    reply = await api.call("PUT", "/v1/shipments/SO-1", body=b"{}", headers={"Content-Type": given})
+    assert (reply.status, reply.json()["detail"].partition("; ")[2]) == (415, words)
+
+
 async def test_no_content_type_is_415(api: Client) -> None:
     assert_problem(await put_bytes(api, b"{}", {"Accept": "*/*"}), 415, "unsupported-media-type")
 

@@ -316,7 +316,8 @@ async def test_the_test_button_sends_the_chosen_type(api: Client, delivery: Quie
     await api.call("POST", path)
     assert (chosen.status, list(chosen.json())) == (200, ["verdict", "explanation", "event_id", "attempt"])
     assert list(chosen.json()["attempt"]) == [
-        "number", "started_at", "outcome", "status", "address", "reused_connection", "timings_ms", "request", "response",
+        "number", "started_at", "outcome", "status", "address", "reused_connection", "timings_ms",
+        "request", "response",
     ]  # fmt: skip
     assert [kind for _, _, kind in delivery.tests] == ["shipment.status.delivered", None]
 

@@ -88,6 +88,7 @@ async def test_a_missing_or_wrong_signature_answers_as_an_unknown_source(
     wrong = await post(app, source_id, message(), signed)
     unknown = await post(app, "src_01KA0000000000000000000000", message(), signed)
     assert (wrong.status, unknown.status) == (401, 401)
+    assert wrong.json()["title"] == "The message's signature does not fit."
     assert {**wrong.json(), "request_id": ""} == {**unknown.json(), "request_id": ""}
     assert (await api.call("GET", "/v1/events")).json()["items"] == []
 

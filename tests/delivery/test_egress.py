@@ -200,6 +200,12 @@ def test_plain_urls_are_taken(url):
     assert RULES.check_url(url).host
 
 
+@pytest.mark.parametrize("url", ["https://erp.example:99999/", "https://[2a00:1450::1]:65536/", "https://a.example:0/"])
+def test_a_port_that_is_too_large_is_called_so(url):
+    with pytest.raises(InvalidDocument, match="has a port that is not a number from 1 to 65535"):
+        parse_url(url)
+
+
 def test_a_url_is_read_once_and_for_all():
     parsed = parse_url("HTTPS://Põhjala.Example:8443/a b".replace(" ", "%20"))
     assert (parsed.host, parsed.port, parsed.address) == ("xn--phjala-pxa.example", 8443, None)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from intake.builders import CARRIER, NUMBER, a_message, a_scan
-from waypost.errors import BadRequest, CallerError, InvalidDocument, TooLarge
+from waypost.errors import BadRequest, CallerError, FieldError, InvalidDocument, TooLarge
 from waypost.ids import ShipmentId
 from waypost.intake.easypost import MESSAGE_BYTES_MAX, SCANS_MAX, read
 from waypost.intake.status_table import COLUMNS, read_table
@@ -298,7 +298,7 @@ def test_every_wrong_place_is_named() -> None:
         ({"tracking_code": "a\nb"}, "/result/tracking_code"),
         ({"tracking_details": {}}, "/result/tracking_details"),
         ({"tracking_details": [None]}, "/result/tracking_details/0"),
-        ({"tracking_details": [{"status": "in_transit"}]}, "/result/tracking_details/0"),
+        ({"tracking_details": [{"status": "in_transit"}]}, "/result/tracking_details/0/datetime"),
         ({"carrier_detail": {"est_delivery_date_local": "28/11"}}, "/result/carrier_detail/est_delivery_date_local"),
         (
             {"carrier_detail": {"est_delivery_date_local": "2026-11-28", "est_delivery_time_local": "5 PM"}},
@@ -312,7 +312,7 @@ def test_a_wrong_field_is_named(changes: dict[str, Any], path: str) -> None:
 
 @pytest.mark.parametrize(
     ("body", "path"),
-    [(b"[]", ""), (b"{}", ""), (b'{"description": 5, "result": {}}', "/description")],
+    [(b"[]", ""), (b"{}", "/description"), (b'{"description": 5, "result": {}}', "/description")],
 )
 def test_something_else_than_a_message_is_refused(body: bytes, path: str) -> None:
     assert the_wrong_places(body) == [path]
@@ -403,3 +403,33 @@ def test_the_same_message_again_changes_nothing() -> None:
     first = apply(None, report, reference=NUMBER, shipment_id=ShipmentId("shp_1"), now=NOW)
     again = apply(first.state, report, reference=NUMBER, shipment_id=ShipmentId("shp_1"), now=NOW)
     assert (again.changed, again.facts) == (False, ())
+
+
+@pytest.mark.parametrize(
+    ("tracker", "path", "words"),
+    [
+        ("null", "/result", "must be an object, not null"),
+        ("[]", "/result", "must be an object, not a list"),
+        ('{"carrier": "DHL"}', "/result/tracking_code", "is missing"),
+        ('{"carrier": "DHL", "tracking_code": null}', "/result/tracking_code", "must be a text, not null"),
+        (
+            '{"carrier": "DHL", "tracking_code": "1", "is_return": "no"}',
+            "/result/is_return",
+            "must be true or false, not a text",
+        ),
+        (
+            '{"carrier": "DHL", "tracking_code": "1", "tracking_details": [{"datetime": 5}]}',
+            "/result/tracking_details/0/datetime",
+            "must be a text, not a number",
+        ),
+    ],
+)
+def test_a_wrong_field_is_named_in_plain_words(tracker: str, path: str, words: str) -> None:
+    with pytest.raises(InvalidDocument) as refused:
+        read(f'{{"description": "tracker.updated", "result": {tracker}}}'.encode())
+    assert refused.value.errors == (FieldError(path, words),)
+
+
+def test_what_is_no_json_is_told_where_it_breaks() -> None:
+    with pytest.raises(BadRequest, match="not JSON: invalid character at byte 20"):
+        read(b'{"description": nope}')

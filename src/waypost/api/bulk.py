@@ -56,9 +56,9 @@ Batches = asyncio.Queue["asyncio.Task[bytes] | Exception | None"]
 async def put_shipments_in_bulk(call: Call) -> StreamReply:
     """Send one shipment document a line, each with its `reference`; each is put as `PUT` would put it.
 
-    Results come while you still send, one JSON object a line, in order: that of a line never waits for the next one. (With
-    curl, use `-T .`; with `-T -` it is curl that waits.) A line that is refused says so on its line; the others stand.
-    With an `Idempotency-Key` each line is done once.
+    Results come while you still send, one JSON object a line, in order: that of a line never waits for the next one.
+    (With curl, use `-T .`; with `-T -` it is curl that waits.) A line that is refused says so on its line; the others
+    stand. With an `Idempotency-Key` each line is done once.
     """
     call.check_media_type()
     call.check_size_announced()

@@ -1,6 +1,6 @@
 """One request, as a handler sees it: who asks, on whose account, what they say."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -104,6 +104,8 @@ class Call:
         if len(body) > bytes_max:
             raise _too_large(bytes_max)
         if spec is not None and (body or spec.required):
+            if not body:
+                raise BadRequest(f"The body is empty. Send {_listed(spec.media_types)}.")
             self.check_media_type()
         self._body = body
         return body
@@ -145,11 +147,11 @@ class Call:
         spec = self.operation.body
         assert spec is not None, self.operation.name
         given = self.header(b"content-type")
-        allowed = " or ".join(spec.media_types)
         if given != spec.media_types[0]:
             media_type, _, rest = (given or "").partition(";")
             if media_type.strip().lower() not in spec.media_types:
-                raise UnsupportedMediaType(f"Send the body as {allowed}, not {_shown(media_type)}.")
+                came = f"it came as {shown}" if (shown := _shown(media_type)) else "it came without one"
+                raise UnsupportedMediaType(f"Send the body with the content-type {_listed(spec.media_types)}; {came}.")
             if not _is_utf8(rest):
                 raise UnsupportedMediaType("Send the body in UTF-8; no other charset is read.")
         # Unpacking would let a small body become a large one, and no client here needs it.
@@ -190,9 +192,12 @@ def _too_large(bytes_max: int) -> CallerError:
     return TooLarge(f"The body is larger than {bytes_max // (1024 * 1024)} MiB, which is the limit here.")
 
 
+def _listed(media_types: Sequence[str]) -> str:
+    return " or ".join(media_types)
+
+
 def _shown(media_type: str) -> str:
-    printable = "".join(character for character in media_type.strip() if character.isprintable())
-    return printable[:100] or "without a content-type"
+    return "".join(character for character in media_type.strip() if character.isprintable())[:100]
 
 
 def _is_utf8(parameters: str) -> bool:

@@ -10,12 +10,19 @@ from waypost.api.call import Call
 from waypost.api.operations import Access, Answer, Body, Table
 from waypost.api.reply import Reply, json_reply
 from waypost.api.shapes import Received
-from waypost.errors import CallerError, Unauthorized
+from waypost.errors import CallerError
 from waypost.intake import easypost
 from waypost.log import Accepted, Source, units
 from waypost.shipments.facts import Actor
 
 TABLE = Table("Intake")
+
+
+class SignatureRefused(CallerError):
+    """The message's signature does not fit."""
+
+    type, status = "signature-refused", 401
+
 
 NO_SECRET = "no source has this secret"  # noqa: S105 - what is compared with when there is no source
 
@@ -39,7 +46,10 @@ async def take_message(call: Call) -> Reply:
     secret = NO_SECRET if source is None else source.secret
     signed = easypost.check_signature(secret, call.header(b"x-hmac-signature"), body)
     if source is None or not signed:
-        raise Unauthorized("The signature does not fit this source.")
+        raise SignatureRefused(
+            "X-Hmac-Signature was not made with this source's secret over this body, or there is no such source.",
+            headers={"www-authenticate": "X-Hmac-Signature"},
+        )
     call.shared.intake.take(source.source_id)
     return await _take(call, source, body)
 

@@ -294,8 +294,8 @@ def _problem_with_text(url: str) -> str | None:
         return "has brackets around what is no IPv6 address"
     if following == "?":
         return "needs a / between the host and the ?"
-    port = re.search(r":([^:\]]*)$", authority)
-    if port is not None and not (re.fullmatch(r"[0-9]{1,5}", port[1]) and 1 <= int(port[1]) <= PORT_MAX):
+    port = re.search(r":([0-9]{1,5})$", authority)
+    if re.search(r":(?!\d{1,5}$)[^\]]*$", authority, re.ASCII) or (port and not 1 <= int(port[1]) <= PORT_MAX):
         return f"has a port that is not a number from 1 to {PORT_MAX}"
     return None
 

@@ -14,7 +14,7 @@ import hashlib
 import hmac
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import TypeVar
 
@@ -22,7 +22,7 @@ import msgspec
 
 from waypost.errors import BadRequest, FieldError, InvalidDocument, TooLarge
 from waypost.intake.status_table import Meaning, Scan, StatusTable, packaged_table
-from waypost.shipments.body import check_nesting
+from waypost.shipments.body import check_nesting, parse
 from waypost.shipments.facts import Actor
 from waypost.shipments.model import CarrierScan, Eta, Location, Source, Window
 from waypost.shipments.report import CarrierReport
@@ -165,9 +165,30 @@ def _convert(body: bytes, shape: type[T], at: str) -> T:
         return msgspec.json.decode(body, type=shape)
     except msgspec.ValidationError as error:
         what, _, where = str(error).partition(" - at `$")
-        raise InvalidDocument("1 field is wrong.", errors=[FieldError(at + _pointer(where), what)]) from None
-    except msgspec.DecodeError as error:
-        raise BadRequest(f"The message is not JSON: {error}.") from None
+        raise InvalidDocument("1 field is wrong.", errors=[_wrong_field(what, at + _pointer(where))]) from None
+    except msgspec.DecodeError:
+        parse(body)  # says in plain words what is wrong
+        raise BadRequest("The message is not JSON.") from None
+
+
+def _wrong_field(what: str, path: str) -> FieldError:
+    """Say in plain words what the decoder found at a place of the message."""
+    if missing := re.fullmatch(r"Object missing required field `(\w+)`", what):
+        return FieldError(f"{path}/{missing[1]}", "is missing")
+    if other := re.fullmatch(r"Expected `([a-z]+)(?: \| null)?`, got `(\w+)`", what):
+        expected, got = (_KINDS.get(kind, kind) for kind in other.groups())
+        return FieldError(path, f"must be {expected}, not {got}")
+    return FieldError(path, "is not what a message of this kind has here")
+
+
+_KINDS: Mapping[str, str] = {
+    "str": "a text",
+    "int": "a number",
+    "float": "a number",
+    "bool": "true or false",
+    "object": "an object",
+    "array": "a list",
+}
 
 
 def _pointer(where: str) -> str:
