@@ -111,6 +111,18 @@ async def test_a_delivery_tells_when_it_is_tried_again_and_what_it_waits_for(log
     assert (waiting.waits_for, waiting.reference) == (rows[2].event_id, "SO-1")
 
 
+async def test_a_delivery_waits_for_the_one_before_it_and_never_for_a_resend(log: Log, mixed: Mixed) -> None:
+    endpoint, _ = mixed
+    await put(log, "SO-1")
+    rows = await log_rows(log)
+    done = (an_attempt(rows[2], number=2), an_attempt(rows[3], "retrying", 1))
+    lane = (a_pending(rows[3]), a_pending(rows[6], "waiting"))
+    await log.persist([a_write(endpoint, cursor=7, attempts=done, pending_gone=(3,), pending_put=lane)])
+    await log.do(units.resend(*endpoint_name(endpoint), rows[2].event_id))
+    waiting, *_ = await told(log, endpoint, shipment="SO-1")
+    assert (waiting.position, waiting.waits_for) == (7, rows[3].event_id)
+
+
 async def test_one_delivery_comes_with_its_attempts_in_order_and_the_bytes(log: Log, mixed: Mixed) -> None:
     endpoint, rows = mixed
     delivery, attempts, body = await log.get_delivery(*endpoint_name(endpoint), rows[1].event_id)
