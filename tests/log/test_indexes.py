@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from sqlalchemy import BindParameter, Select
 from sqlalchemy.sql import Executable, visitors
+from sqlalchemy.sql.sqltypes import TupleType
 
 from log.builders import DEFAULT
 from waypost.ids import EndpointId
@@ -54,7 +56,7 @@ STATEMENTS: dict[str, Executable] = {
     "newest secrets": endpoints.secrets_of(DEFAULT, ["ep_1"]),
     "pending": leases.pending_of(DEFAULT, EP),
     "attempts past the cursor": leases.attempts_past(DEFAULT, EP, 0),
-    "epochs": leases.locked_epochs({(DEFAULT, EP)}),
+    "epochs": leases.locked_epochs(),
     "settled": owed.settled_positions(DEFAULT, EP, 0),
     "pending up to the cursor": owed.pending_up_to(DEFAULT, EP, 0),
     "event to resend": resending.event_to_resend(DEFAULT, "evt_1"),
@@ -87,12 +89,18 @@ def plan_of(database: Database, statement: Executable) -> list[str]:
     """How SQLite would go about it. Values that the caller gives are made up."""
     assert isinstance(statement, Select)
     asked = [part for part in visitors.iterate(statement) if isinstance(part, BindParameter) and part.required]
-    given = statement.params({part.key: [0] if part.expanding else 0 for part in asked})
+    given = statement.params({part.key: _made_up(part) for part in asked})
     compiled = given.compile(dialect=database.readers.dialect, compile_kwargs={"render_postcompile": True})
     with database.readers.connect() as connection:
         values = dict.fromkeys(re.findall(r":(\w+)", str(compiled)), 0)
         rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {compiled}", values).all()
     return [row.detail for row in rows]
+
+
+def _made_up(part: BindParameter[Any]) -> object:
+    if not part.expanding:
+        return 0
+    return [(0, 0)] if isinstance(part.type, TupleType) else [0]
 
 
 @pytest.fixture

@@ -35,11 +35,12 @@ from waypost.log.database import database_now, execute_many, insert_into
 from waypost.log.endpoints import read_endpoint
 from waypost.log.events import log_end
 from waypost.log.owed import settled_past_cursor
-from waypost.log.records import Announcement, AttemptRow, EndpointWrite, Lease, LoadedEndpoint, PendingRow
+from waypost.log.records import Announcement, AttemptRow, EndpointWrite, Lease, LoadedEndpoint, PendingRow, Standing
 from waypost.log.tables import attempts, endpoints, event_keys, events, pending, workers
 from waypost.log.transaction import Tx, Unit
 from waypost.log.vault import Vault
 
+NAMES_A_STATEMENT = 1_000  # two values each; PostgreSQL takes 65,535, SQLite 32,766
 NO_ACCOUNT = AccountId("")  # leases belong to workers, not to accounts
 
 Name = tuple[AccountId, EndpointId]
@@ -176,7 +177,7 @@ def persist(writes: Sequence[EndpointWrite]) -> Unit[set[Name]]:
 
     def work(tx: Tx) -> set[Name]:
         names = {(write.account_id, write.endpoint_id) for write in writes}
-        stored = {row[:2]: row[2:] for row in tx.connection.execute(locked_epochs(names))}
+        stored = _lock_endpoints(tx, names)
         good = [
             write for write in writes if stored.get((write.account_id, write.endpoint_id), (None,))[0] == write.epoch
         ]
@@ -190,21 +191,31 @@ def persist(writes: Sequence[EndpointWrite]) -> Unit[set[Name]]:
     return Unit(NO_ACCOUNT, work, others=tuple(write.account_id for write in writes if write.announcements))
 
 
+def _lock_endpoints(tx: Tx, names: set[Name]) -> dict[Name, tuple[int, int]]:
+    """Lock these endpoints in one order for every process; give their epochs and how often they were resumed."""
+    in_order, found = sorted(names), dict[Name, tuple[int, int]]()
+    for start in range(0, len(in_order), NAMES_A_STATEMENT):
+        some = {"names": in_order[start : start + NAMES_A_STATEMENT]}
+        found |= {(row[0], row[1]): (row[2], row[3]) for row in tx.connection.execute(locked_epochs(), some)}
+    return found
+
+
 def _store_endpoints(tx: Tx, writes: Sequence[EndpointWrite], versions: dict[Name, int]) -> None:
-    """Set cursors and standings, one statement for each of the two."""
-    cursors = [_of(write) | {"cursor": write.cursor} for write in writes if write.cursor is not None]
-    execute_many(tx.connection, update_endpoint(), cursors)
-    standings = [
-        _of(write) | _standing_columns(write)
-        for write in writes
-        if write.standing is not None and write.standing.version == versions[write.account_id, write.endpoint_id]
-    ]
-    execute_many(tx.connection, update_endpoint(), standings)
+    """Set cursors and standings: one statement for those with both, and one for those with either."""
+    rows_by_columns: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for write in writes:
+        row = _of(write)
+        if write.cursor is not None:
+            row["cursor"] = write.cursor
+        if write.standing is not None and write.standing.version == versions[write.account_id, write.endpoint_id]:
+            row |= _standing_columns(write.standing)
+        if len(row) > len(_of(write)):
+            rows_by_columns.setdefault(tuple(row), []).append(row)
+    for rows in rows_by_columns.values():
+        execute_many(tx.connection, update_endpoint(), rows)
 
 
-def _standing_columns(write: EndpointWrite) -> dict[str, object]:
-    standing = write.standing
-    assert standing is not None
+def _standing_columns(standing: Standing) -> dict[str, object]:
     return {
         "health": standing.health,
         "health_reason": standing.reason,
@@ -316,11 +327,12 @@ def _bound_endpoint() -> Any:
     return and_(*mine)
 
 
-def locked_epochs(names: set[Name]) -> Select[Any]:
-    """The epochs of these endpoints and how often they were resumed, locked in one order. By the primary key."""
+@cache
+def locked_epochs() -> Select[Any]:
+    """The epochs of the endpoints `:names` and how often they were resumed, locked in one order. By the primary key."""
     columns = endpoints.c
     mine = select(columns.account_id, columns.endpoint_id, columns.epoch, columns.health_version)
-    mine = mine.where(tuple_(columns.account_id, columns.endpoint_id).in_(sorted(names)))
+    mine = mine.where(tuple_(columns.account_id, columns.endpoint_id).in_(bindparam("names", expanding=True)))
     return mine.order_by(columns.account_id, columns.endpoint_id).with_for_update()
 
 
