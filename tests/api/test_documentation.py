@@ -7,12 +7,15 @@ from typing import Any
 import msgspec
 import pytest
 from jsonschema import Draft202012Validator
+from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from api.asgi_client import Client
+from waypost.api import not_yet
 from waypost.api.app import OPERATIONS
 from waypost.api.openapi import openapi_document
 
-DOCUMENT = openapi_document(OPERATIONS, "https://waypost.test")
+# As it is served: through JSON, in which there are no tuples.
+DOCUMENT = msgspec.json.decode(msgspec.json.encode(openapi_document(OPERATIONS, "https://waypost.test")))
 
 
 def examples() -> list[Any]:
@@ -32,6 +35,10 @@ def validator(schema: dict[str, Any]) -> Draft202012Validator:
 @pytest.mark.parametrize(("schema", "value"), examples())
 def test_every_example_fits_its_schema(schema: dict[str, Any], value: Any) -> None:
     assert [error.message for error in validator(schema).iter_errors(value)] == []
+
+
+def test_the_document_is_what_openapi_3_1_asks_for() -> None:
+    assert [error.message for error in OpenAPIV31SpecValidator(DOCUMENT).iter_errors()] == []
 
 
 def test_every_operation_has_a_name_a_summary_and_a_description() -> None:
@@ -117,6 +124,17 @@ async def test_every_link_of_the_page_leads_somewhere(api: Client) -> None:
     inside = {link.removeprefix("#") for link in links.leads_to if link.startswith("#")}
     assert inside <= links.anchors
     assert links.leads_to - {f"#{anchor}" for anchor in inside} == {"/schema/openapi.json"}
+
+
+async def test_the_page_says_what_this_version_lacks(api: Client) -> None:
+    html, _, _ = await page(api)
+    section = html.partition('<section id="later">')[2].partition("</section>")[0]
+    assert re.findall(r"<dt>.*?<code>(.*?)</code></dt>", section) == [
+        *(operation.path for operation in not_yet.OPERATIONS),
+        *(limit.field for limit in not_yet.FIELDS),
+    ]
+    fields = DOCUMENT["components"]["schemas"]["NewEndpoint"]["properties"]
+    assert fields["format"]["description"] == 'In this version only `"waypost"`.'
 
 
 async def test_every_operation_and_shape_is_on_the_page(api: Client) -> None:

@@ -162,6 +162,22 @@ async def test_an_operation_that_this_version_lacks_says_so(api: Client, method:
 
 
 @pytest.mark.parametrize(
+    ("path", "status", "allow"),
+    [
+        ("/v1/events", 405, "GET, HEAD"),
+        ("/v1/endpoints", 405, "GET, HEAD, POST"),
+        ("/v1/event-types/invoice.created", 405, "GET, HEAD"),
+        ("/v1/endpoints/ep_1/replay", 404, None),
+    ],
+)
+async def test_the_methods_that_are_named_are_those_that_do_something(
+    api: Client, path: str, status: int, allow: str | None
+) -> None:
+    reply = await api.call("DELETE", path)
+    assert (reply.status, reply.headers.get("allow")) == (status, allow)
+
+
+@pytest.mark.parametrize(
     "url", ["http://127.0.0.1/", "http://[::1]/", "http://169.254.169.254/latest", "http://0x7f.1/"]
 )
 async def test_an_address_that_is_not_allowed_is_refused_at_creation_and_at_change(api: Client, url: str) -> None:

@@ -69,6 +69,11 @@ class Door:
         self._metrics = metrics
         self._operation = operation
 
+    @property
+    def leads_somewhere(self) -> bool:
+        """Whether this version has the operation, and does not only know of it."""
+        return self._operation.group != not_yet.GROUP
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         clock = self._shared.services.clock
@@ -139,7 +144,8 @@ class Application:
             scope["waypost.head"] = True
         door = doors.get(method)
         if door is None:
-            refusal = method_not_allowed(scope["method"], doors) if doors else unknown_path()
+            allowed = [name for name, door in doors.items() if door.leads_somewhere]
+            refusal = method_not_allowed(scope["method"], allowed) if allowed else unknown_path()
             self._metrics.count_unrouted(refusal.status)
             head = scope["method"] == "HEAD"
             reply = problem_reply(refusal, request_id)

@@ -1,7 +1,7 @@
 """The API reference as one page, made from the OpenAPI document alone."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,9 @@ import msgspec
 from jinja2 import Environment, PackageLoader, select_autoescape
 from markupsafe import Markup, escape
 
+from waypost.api.not_yet import FieldLimit
 from waypost.api.openapi import PROBLEM_WORDS
+from waypost.api.operations import Operation
 
 Schema = Mapping[str, Any]
 
@@ -40,8 +42,11 @@ class Word:
     shape: str | None = None
 
 
-def docs_page(document: Schema) -> str:
-    """Give the page of an OpenAPI document made by `openapi_document`."""
+def docs_page(document: Schema, later: Iterable[Operation], limited: Iterable[FieldLimit]) -> str:
+    """Give the page of an OpenAPI document made by `openapi_document`.
+
+    `later` are operations that are known and refused, `limited` fields of an endpoint with one value only.
+    """
     operations = [
         {"method": method.upper(), "path": path, **operation}
         for path, methods in document["paths"].items()
@@ -57,6 +62,8 @@ def docs_page(document: Schema) -> str:
         titles={name: shape.get("title", name) for name, shape in shapes.items()},
         descriptions={name: shape.get("description", "") for name, shape in shapes.items()},
         problems=PROBLEM_WORDS,
+        later=[{"method": one.method, "path": one.path, "words": f"{one.summary} not available yet."} for one in later],
+        limited=limited,
         parameter_fields=parameter_fields,
         type_words=type_words,
         pretty=pretty,
@@ -89,7 +96,7 @@ def shape_fields(shape: Schema) -> list[Field]:
     """Give the members of an object as lines of a table; a shape that is no object has none."""
     required = shape.get("required", ())
     return [
-        Field(name, type_words(member), limits(member), name in required)
+        Field(name, type_words(member), " ".join(filter(None, (described(member), limits(member)))), name in required)
         for name, member in shape.get("properties", {}).items()
     ]
 
@@ -113,6 +120,12 @@ def type_words(schema: Schema) -> tuple[Word, ...]:
     if kind == "object" and isinstance(schema.get("additionalProperties"), dict):
         return (Word("object of "), *type_words(schema["additionalProperties"]))
     return (Word(f"{kind} ({schema['format']})" if "format" in schema else kind),)
+
+
+def described(schema: Schema) -> str:
+    """Give the description of a member, also where it is that of one of its kinds."""
+    options = [schema, *schema.get("anyOf", ())]
+    return next((option["description"] for option in options if "description" in option), "")
 
 
 def limits(schema: Schema) -> str:

@@ -5,6 +5,7 @@ from functools import cached_property
 from importlib.resources import files
 from typing import Any
 
+from waypost.api import not_yet
 from waypost.api.call import Call
 from waypost.api.docs_page import docs_page
 from waypost.api.openapi import openapi_document
@@ -72,7 +73,7 @@ class Documentation:
 
     @cached_property
     def _html(self) -> bytes:
-        return docs_page(self.document).encode()
+        return docs_page(self.document, not_yet.OPERATIONS, not_yet.FIELDS).encode()
 
     @cached_property
     def _css(self) -> bytes:

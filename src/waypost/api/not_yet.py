@@ -1,7 +1,7 @@
 """What the contract describes and this version cannot do yet: the one list of it.
 
 Nothing on it is silently ignored. A field with such a value is checked like any other and then refused; an operation
-is refused once the caller was let in, and is not in the OpenAPI document.
+is refused once the caller was let in, and is not in the OpenAPI document. The pages of the reference say all of it.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,6 +10,8 @@ from typing import Any
 
 from waypost.api.operations import Access, Answer, Method, Operation
 from waypost.errors import CallerError, FieldError
+
+GROUP = "Later"
 
 
 class NotAvailable(CallerError):
@@ -58,7 +60,7 @@ def _later(method: Method, path: str, access: Access, name: str, words: str) -> 
         path=path,
         name=name,
         access=access,
-        group="Later",
+        group=GROUP,
         summary=words,
         description="",
         answers=(Answer(status=200),),

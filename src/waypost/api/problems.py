@@ -1,6 +1,6 @@
 """Every failure as a problem document (RFC 9457): one shape, no traceback, and the id to ask about."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 
 from waypost import errors
 from waypost.api.reply import PROBLEM, Reply, encode_json
@@ -51,9 +51,9 @@ def unknown_path() -> CallerError:
     return errors.NotFound("There is nothing at this path. The operations are listed at /docs.")
 
 
-def method_not_allowed(method: str, allowed: Iterable[str]) -> CallerError:
+def method_not_allowed(method: str, allowed: Collection[str]) -> CallerError:
     """What the caller hears when the path has other methods."""
-    methods = ", ".join(sorted(allowed))
+    methods = ", ".join(sorted({*allowed, "HEAD"} if "GET" in allowed else allowed))
     return MethodNotAllowed(f"This path takes {methods}, not {method}.", headers={"allow": methods})
 
 
