@@ -2,20 +2,41 @@
 
 import random
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from delivery.cruel_world import check, run_world
 
 
-@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(dice=st.randoms(use_true_random=False), steps=st.integers(1, 30))
 def test_promises_hold_however_slow_and_wrong_things_go(dice, steps):
     check(run_world(dice, steps))
 
 
-def test_promises_hold_in_a_hundred_long_lives():
-    for seed in range(100):
+def a_life(seed):
+    dice = random.Random(seed)
+    return run_world(dice, dice.randrange(1, 40))
+
+
+@pytest.mark.parametrize("seed", [30, 41, 166])
+def test_a_row_that_is_delivered_before_the_log_is_read_up_to_it_is_not_sent_again(seed):
+    check(a_life(seed))
+
+
+@pytest.mark.parametrize("seed", [280])
+def test_a_resend_past_the_cursor_does_not_make_its_event_owed_again(seed):
+    check(a_life(seed))
+
+
+@pytest.mark.parametrize("seed", [9, 37, 50])
+def test_what_was_kept_back_does_not_go_out_of_an_endpoint_that_was_paused_meanwhile(seed):
+    check(a_life(seed))
+
+
+def test_promises_hold_in_forty_long_lives():
+    for seed in range(40):
         dice = random.Random(seed)
         try:
             check(run_world(dice, dice.randrange(20, 40)))

@@ -139,8 +139,9 @@ def test_a_change_of_ordering_and_a_restart_do_not_stop_the_endpoint():
     world.append("a")  # it is refused and written down while the first is still out
     world.run(until_s=2)
     world.crash()
+    before = len(world.sent)
     world.run()
-    assert world.arrivals() == [1, 2]
+    assert [sent.position for sent in world.sent[before:]] == [1, 2]
 
 
 @pytest.mark.parametrize("stepped_s", [10 * 365 * DAY_S, 2 * DAY_S])

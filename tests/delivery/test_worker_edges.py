@@ -235,26 +235,26 @@ async def test_what_waits_for_a_read_does_not_go_once_the_lease_has_lapsed(log):
         store.ill = True
         clock.moved_s = worker_module.LEASE_TTL_S * 2
         store.go.set()
-        await turns()
+        await eventually(lambda: office.worker.in_flight == 0)
         assert counts(receiver, accepted.events) == [1, 0]
 
 
 async def test_what_came_back_is_stored_before_lapsed_endpoints_are_begun_anew(log):
-    class Ill(Unleased):
+    class Shut(Unleased):
         async def persist(self, writes):
-            if self.ill:
-                raise Unavailable("away")
+            await self.open.wait()
             return await self.log.persist(writes)
 
-    store, clock = Ill(log), AClock()
+    store, clock = Shut(log), AClock()
+    store.open = asyncio.Event()
     async with receiving(TAKEN) as receiver, working_through(log, store, clock) as office:
         endpoint = await office.endpoint(receiver.url)
-        await eventually(lambda: office.worker.endpoints == 1)
-        store.ill = True
         accepted = await office.put("SO-1")
         await eventually(lambda: len(receiver.bodies) == 2)
-        clock.moved_s = worker_module.LEASE_TTL_S * 2
-        store.ill = False
+        with capture_logs() as logged:
+            clock.moved_s = worker_module.LEASE_TTL_S * 2
+            await eventually(lambda: any(line["event"] == "leases_lapsed" for line in logged))
+        store.open.set()
         await office.settled(endpoint)
         assert counts(receiver, accepted.events) == [1, 1]
 
@@ -323,10 +323,11 @@ async def test_an_answer_that_waits_for_the_disk_while_its_event_is_erased_is_no
     store = Shut(log)
     store.waiting, store.open = asyncio.Event(), asyncio.Event()
     echo = answer("500 No", b"not for Mari Kask")
-    async with receiving(TAKEN, echo, TAKEN) as receiver, working_through(log, store) as office:
+    async with receiving(TAKEN, TAKEN, echo, TAKEN) as receiver, working_through(log, store) as office:
         endpoint = await office.endpoint(receiver.url)
-        await office.put("SO-1")  # its first answer keeps the disk busy
+        await office.put("SO-1")  # its answers keep the disk busy
         await happens(store.waiting)
+        await eventually(lambda: results_to_store(office) == 2)
         accepted = await put_named(log, "SO-2", "Mari Kask")
         await eventually(lambda: results_to_store(office) > 2)
         await log.do(AcceptReport(ACCOUNT, "SO-2", EraseReport()))
