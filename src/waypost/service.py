@@ -41,6 +41,7 @@ from waypost.settings import LogFormat, Settings, SettingsError
 logger = structlog.get_logger(__name__)
 
 BACKLOG = 1024
+OPEN_REQUESTS_S_MAX = 3  # after SIGTERM, for requests to end
 HEADERS_BYTES_MAX = 64 * 1024
 
 
@@ -70,7 +71,7 @@ async def run_service(settings: Settings, *, ready: Callable[[OperatorToken], No
             stopping.cancel()
             app.close()
             server.stop()  # type: ignore[no-untyped-call]
-            with contextlib.suppress(asyncio.CancelledError):
+            with contextlib.suppress(asyncio.CancelledError, TimeoutError):
                 await serving
 
 
@@ -192,7 +193,7 @@ def own_sockets(settings: Settings) -> frozenset[tuple[str, int]]:
 
 
 def _server(settings: Settings, app: object) -> Server:
-    return Server(
+    server = Server(
         app,
         address=settings.host,
         port=settings.port,
@@ -204,6 +205,9 @@ def _server(settings: Settings, app: object) -> Server:
         log_enabled=False,
         log_access=False,
     )
+    # Without it a client that never ends its request would hold the stop up for as long as it likes.
+    server.workers_kill_timeout = OPEN_REQUESTS_S_MAX
+    return server
 
 
 def _check_address_is_free(host: str, port: int) -> None:

@@ -1,6 +1,7 @@
 """Starting `waypost serve`: on PostgreSQL as on a file, and what it says when it cannot start."""
 
 import base64
+import socket
 import subprocess
 import sys
 
@@ -78,3 +79,10 @@ def test_a_start_that_is_refused_leaves_no_token_behind(tmp_path):
         assert not (tmp_path / "operator-token").exists()
     finally:
         service.kill()
+
+
+def test_a_client_that_never_ends_its_request_does_not_hold_up_the_stop(tmp_path):
+    service = Service(tmp_path).start()
+    with socket.create_connection(("127.0.0.1", service.port)) as client:
+        client.sendall(b"PUT /v1/shipments/SO-1 HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nhalf of it")
+        assert service.stop() == 0  # waits for the patience of a test, no longer

@@ -41,6 +41,7 @@ from waypost.log.transaction import Tx, Unit
 from waypost.log.vault import Vault
 
 NAMES_A_STATEMENT = 1_000  # two values each; PostgreSQL takes 65,535, SQLite 32,766
+TAKING_LOCK = 0x7761_7970  # "wayp": a number of our own among the advisory locks of the database
 NO_ACCOUNT = AccountId("")  # leases belong to workers, not to accounts
 
 Name = tuple[AccountId, EndpointId]
@@ -57,6 +58,7 @@ def take_leases(owner: str, ttl_s: float, limit: int, held: frozenset[Name] | No
     """
 
     def work(tx: Tx) -> list[Lease]:
+        _one_taker_at_a_time(tx)
         _renew(tx, owner, ttl_s)
         alive = tx.connection.execute(select(workers.c.owner).where(_is_alive(tx))).scalars().all()
         living = [owner] if tx.connection.dialect.name == "sqlite" else list(alive)
@@ -70,6 +72,16 @@ def take_leases(owner: str, ttl_s: float, limit: int, held: frozenset[Name] | No
         return taken
 
     return Unit(NO_ACCOUNT, work)
+
+
+def _one_taker_at_a_time(tx: Tx) -> None:
+    """Wait for another worker that is taking endpoints on PostgreSQL, so that who is alive is read after its commit.
+
+    A worker that joins takes endpoints in the transaction that makes it alive: another that read who lives before that
+    commit would hold it for dead, and take its endpoints away. SQLite has one writer as it is.
+    """
+    if tx.connection.dialect.name == "postgresql":
+        tx.connection.execute(select(func.pg_advisory_xact_lock(TAKING_LOCK)))
 
 
 def _left_alone(tx: Tx, owner: str, held: frozenset[Name] | None) -> Sequence[Any]:
