@@ -1,6 +1,6 @@
 """One request of a delivery: what goes out, how the answer is judged, and what is written down of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -39,6 +39,7 @@ def prepare(
     body: bytes,
     number: int,
     timestamp: int,
+    replay_id: str | None = None,
 ) -> SendRequest:
     """Make the signed request of an attempt: contract and Standard Webhooks 1.0.
 
@@ -47,7 +48,7 @@ def prepare(
     """
     headers = build_headers(
         secrets=secrets, message_id=event_id, timestamp=timestamp, body=body, attempt=number, event_type=event_type,
-        extra=target.headers,
+        extra=target.headers, replay_id=replay_id,
     )  # fmt: skip
     return SendRequest(
         url=target.url, headers=headers, body=body, timeout_s=target.timeout_seconds, pool_key=pool_key
@@ -107,12 +108,12 @@ def detail(
     *,
     number: int,
     explanation: str,
-    own: Mapping[str, str],
+    own: Iterable[str],
     body: str | msgspec.UnsetType = msgspec.UNSET,
 ) -> bytes:
     """Give the JSON of an attempt as the API shows it; without the request's `body` where it is the stored event's.
 
-    `own` are the endpoint's own headers: their values may be passwords and are hidden. Texts of the receiver that are
+    `own` names the endpoint's own headers: their values may be passwords and are hidden. Texts of the receiver that are
     not UTF-8 are shown with the replacement character.
     """
     hidden = {name.lower() for name in own}

@@ -49,12 +49,13 @@ def build_headers(
     event_type: str,
     extra: Mapping[str, str] | None = None,
     content_type: str = "application/json",
+    replay_id: str | None = None,
 ) -> dict[str, str]:
     """Give the headers of one webhook request, names in lower case.
 
     `secrets` are the live ones (two during a rotation), `timestamp` the Unix time of this attempt in seconds, `attempt`
     counts from 1, `extra` holds what the endpoint adds (its own headers and its authentication); ours win.
-    Raises MalformedSecret.
+    `replay_id` names the job that sends the event again, None else. Raises MalformedSecret.
     """
     headers = {name.lower(): value for name, value in extra.items()} if extra else {}
     headers["content-type"] = content_type
@@ -64,6 +65,8 @@ def build_headers(
     headers["webhook-signature"] = signature_header(secrets, message_id, timestamp, body)
     headers["waypost-attempt"] = str(attempt)
     headers["waypost-event-type"] = event_type
+    if replay_id is not None:
+        headers["waypost-replay"] = replay_id
     return headers
 
 
