@@ -95,7 +95,8 @@ class EndpointChanged:
     """An endpoint was made or changed, and the caller was told at `at`. `start_position` is where it starts.
 
     `wishes` are all versions, in order. `secrets` are those that may sign from now on, each with its end (None: none).
-    `asked_at` is when the call was made: in between the change may be in force or not.
+    `asked_at` is when the call was made: in between the change may be in force or not. `start` is what was asked for when
+    it was made: `now`, `beginning` or a position. A change whose answer was lost is written down once it is known.
     """
 
     at: Microseconds
@@ -106,6 +107,7 @@ class EndpointChanged:
     start_position: int
     secrets: tuple[tuple[str, Microseconds | None], ...]
     made: bool = False
+    start: str | int = "now"
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,13 +180,17 @@ class ReceiverAnswered:
 
 @dataclass(frozen=True, slots=True)
 class SendEnded:
-    """The process that sent heard what came of it: outcome and status as in the delivery log."""
+    """The process that sent heard what came of it: outcome and status as in the delivery log.
+
+    `stale`: a connection that was used before ended without a byte of answer.
+    """
 
     at: Microseconds
     request: int
     outcome: str
     status: int | None
     retry_after: str | None = None
+    stale: bool = False
 
 
 # -- processes and faults ----------------------------------------------------------------------------------------------
@@ -192,12 +198,16 @@ class SendEnded:
 
 @dataclass(frozen=True, slots=True)
 class ProcessTurn:
-    """A process was `started`, `killed`, `paused`, `woken`, told to `stop`, or its wall clock was `stepped`."""
+    """A process was `started`, `killed`, `paused`, `woken`, told to `stop`, or its wall clock was `stepped`.
+
+    Each life of a process has a number of its own. `clock` is its wall clock right after (microseconds since 1970).
+    """
 
     at: Microseconds
     process: int
     turn: str
     detail: str = ""
+    clock: Microseconds | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,12 +276,21 @@ class AttemptSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkerRow:
+    """The lease of a worker as stored, by the store's clock (microseconds since 1970)."""
+
+    owner: str
+    lease_until: Microseconds
+
+
+@dataclass(frozen=True, slots=True)
 class Committed:
     """A commit of the store, by a process (None: the API, which is no worker): what it changed of the rows below.
 
     Endpoint rows are those that differ from before, pending rows those put or gone, attempts and folds those added.
     `worker_epoch` maps the endpoints that a worker's write named to the epoch it wrote with; `refused` are those of
-    them of which nothing was stored. `lost_answer`: nobody was told.
+    them of which nothing was stored. `lost_answer`: nobody was told. `rewritten` are events that were in the log and have
+    other bytes now. `store_clock` is the clock that leases are judged by, in microseconds since 1970.
     """
 
     at: Microseconds
@@ -289,6 +308,10 @@ class Committed:
     worker_epochs: tuple[tuple[Name, int], ...] = ()
     refused: tuple[Name, ...] = ()
     lost_answer: bool = False
+    rewritten: tuple[tuple[str, EventSeen], ...] = ()
+    workers: tuple[WorkerRow, ...] = ()
+    workers_gone: tuple[str, ...] = ()
+    store_clock: Microseconds | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -330,10 +353,11 @@ class History:
 
     `event_facts` holds what the checker's own matcher needs of each event by (account, position): flat words such as
     `carriers`, `countries`, `references`, `tags`, `statuses`, `changed`, taken from what the senders put in, not from
-    the log's bytes.
+    the log's bytes. `began_at` is the true time at the run's beginning (microseconds since 1970).
     """
 
     seed: int
     config: Mapping[str, object]
     records: tuple[Record, ...]
     event_facts: Mapping[tuple[str, int], Mapping[str, tuple[str, ...]]]
+    began_at: Microseconds = 1_796_083_200_000_000  # 2026-12-01T00:00:00Z
