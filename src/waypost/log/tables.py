@@ -46,9 +46,16 @@ accounts = Table(
     Column("settings", TEXT, nullable=False, comment="JSON of AccountSettings"),
     Column("position", BigInteger, nullable=False, comment="the last position given out; its row lock orders the log"),
     Column("created_at", INSTANT, nullable=False),
+    Column("erased_at", INSTANT, comment="of the last erasure among its events"),
     PrimaryKeyConstraint("account_id", name="accounts_pk"),
     CheckConstraint("position >= 0", name="accounts_position_counts_up"),
     sqlite_with_rowid=False,
+)
+Index(
+    "accounts_erased",
+    accounts.c.erased_at,
+    sqlite_where=text("erased_at IS NOT NULL"),
+    postgresql_where=text("erased_at IS NOT NULL"),
 )
 
 tokens = Table(
@@ -127,6 +134,7 @@ events = Table(
     Column("sequence", BigInteger, nullable=False),
     Column("recorded_at", INSTANT, nullable=False),
     Column("body", LargeBinary, nullable=False, comment="the bytes that are signed and sent"),
+    Column("erased_at", INSTANT, comment="when they were rewritten without personal data"),
     PrimaryKeyConstraint("account_id", "position", name="events_pk"),
     UniqueConstraint("account_id", "key", "sequence", name="events_sequence_once"),
     UniqueConstraint("account_id", "event_id", name="events_id_once"),
@@ -135,6 +143,13 @@ events = Table(
 )
 Index("events_by_type", events.c.account_id, events.c.type, events.c.position)
 Index("events_by_time", events.c.account_id, events.c.recorded_at, events.c.position)
+Index(
+    "events_erased",
+    events.c.account_id,
+    events.c.erased_at,
+    sqlite_where=text("erased_at IS NOT NULL"),
+    postgresql_where=text("erased_at IS NOT NULL"),
+)
 
 event_keys = Table(
     "event_keys",
@@ -334,6 +349,7 @@ intake_messages = Table(
 Index(
     "intake_messages_by_source", intake_messages.c.account_id, intake_messages.c.source_id, intake_messages.c.message_id
 )
+Index("intake_messages_by_age", intake_messages.c.account_id, intake_messages.c.received_at)
 
 intake_shipments = Table(
     "intake_shipments",
@@ -342,6 +358,40 @@ intake_shipments = Table(
     Column("shipment_id", TEXT, nullable=False),
     Column("message_id", TEXT, nullable=False),
     PrimaryKeyConstraint("account_id", "shipment_id", "message_id", name="intake_shipments_pk"),
+    sqlite_with_rowid=False,
+)
+Index("intake_shipments_by_message", intake_shipments.c.account_id, intake_shipments.c.message_id)
+
+# A row for each account with an alert address.
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("account_id", TEXT, nullable=False),
+    Column("position", BigInteger, nullable=False, comment="every operational event up to it was mailed"),
+    Column("due_at", INSTANT, nullable=False, comment="no mail before; moved on by who is sending one"),
+    Column("failures", Integer, nullable=False, comment="of the mail server, in a row"),
+    PrimaryKeyConstraint("account_id", name="alerts_pk"),
+    ForeignKeyConstraint(["account_id"], ["accounts.account_id"], name="alerts_account_fk"),
+    sqlite_with_rowid=False,
+)
+Index("alerts_by_due", alerts.c.due_at)
+
+expiry_notices = Table(
+    "expiry_notices",
+    metadata,
+    Column("account_id", TEXT, nullable=False),
+    Column("endpoint_id", TEXT, nullable=False),
+    Column("days_left", Integer, nullable=False, comment="the step of the warning; 0: events were given up"),
+    Column("expires_at", INSTANT, nullable=False, comment="when the oldest owed event is given up, or was"),
+    Column("events", BigInteger, nullable=False, comment="that were given up and not mailed yet"),
+    Column("mailed", Boolean, nullable=False),
+    PrimaryKeyConstraint("account_id", "endpoint_id", "days_left", name="expiry_notices_pk"),
+    ForeignKeyConstraint(
+        ["account_id", "endpoint_id"],
+        ["endpoints.account_id", "endpoints.endpoint_id"],
+        name="expiry_notices_endpoint_fk",
+        ondelete="CASCADE",
+    ),
     sqlite_with_rowid=False,
 )
 

@@ -28,10 +28,30 @@ def upgrade() -> None:
             comment="the last position given out; its row lock orders the log",
         ),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("erased_at", sa.BigInteger(), nullable=True, comment="of the last erasure among its events"),
         sa.CheckConstraint("position >= 0", name="accounts_position_counts_up"),
         sa.PrimaryKeyConstraint("account_id", name="accounts_pk"),
         sqlite_with_rowid=False,
     )
+    op.create_index(
+        "accounts_erased",
+        "accounts",
+        ["erased_at"],
+        unique=False,
+        sqlite_where=sa.text("erased_at IS NOT NULL"),
+        postgresql_where=sa.text("erased_at IS NOT NULL"),
+    )
+    op.create_table(
+        "alerts",
+        sa.Column("account_id", TEXT, nullable=False),
+        sa.Column("position", sa.BigInteger(), nullable=False, comment="every operational event up to it was mailed"),
+        sa.Column("due_at", sa.BigInteger(), nullable=False, comment="no mail before; moved on by who is sending one"),
+        sa.Column("failures", sa.Integer(), nullable=False, comment="of the mail server, in a row"),
+        sa.ForeignKeyConstraint(["account_id"], ["accounts.account_id"], name="alerts_account_fk"),
+        sa.PrimaryKeyConstraint("account_id", name="alerts_pk"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("alerts_by_due", "alerts", ["due_at"], unique=False)
     op.create_table(
         "attempts",
         sa.Column("account_id", TEXT, nullable=False),
@@ -91,6 +111,9 @@ def upgrade() -> None:
         sa.Column("sequence", sa.BigInteger(), nullable=False),
         sa.Column("recorded_at", sa.BigInteger(), nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=False, comment="the bytes that are signed and sent"),
+        sa.Column(
+            "erased_at", sa.BigInteger(), nullable=True, comment="when they were rewritten without personal data"
+        ),
         sa.CheckConstraint("position >= 1", name="events_position_counts_from_one"),
         sa.CheckConstraint("sequence >= 1", name="events_sequence_counts_from_one"),
         sa.PrimaryKeyConstraint("account_id", "position", name="events_pk"),
@@ -99,6 +122,14 @@ def upgrade() -> None:
     )
     op.create_index("events_by_time", "events", ["account_id", "recorded_at", "position"], unique=False)
     op.create_index("events_by_type", "events", ["account_id", "type", "position"], unique=False)
+    op.create_index(
+        "events_erased",
+        "events",
+        ["account_id", "erased_at"],
+        unique=False,
+        sqlite_where=sa.text("erased_at IS NOT NULL"),
+        postgresql_where=sa.text("erased_at IS NOT NULL"),
+    )
     op.create_table(
         "idempotency",
         sa.Column("account_id", TEXT, nullable=False),
@@ -134,6 +165,7 @@ def upgrade() -> None:
         sa.CheckConstraint("state IN ('accepted', 'refused')", name="intake_messages_state_known"),
         sa.PrimaryKeyConstraint("account_id", "message_id", name="intake_messages_pk"),
     )
+    op.create_index("intake_messages_by_age", "intake_messages", ["account_id", "received_at"], unique=False)
     op.create_index(
         "intake_messages_by_source", "intake_messages", ["account_id", "source_id", "message_id"], unique=False
     )
@@ -145,6 +177,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("account_id", "shipment_id", "message_id", name="intake_shipments_pk"),
         sqlite_with_rowid=False,
     )
+    op.create_index("intake_shipments_by_message", "intake_shipments", ["account_id", "message_id"], unique=False)
     op.create_table(
         "shipment_keys",
         sa.Column("account_id", TEXT, nullable=False),
@@ -325,3 +358,24 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index("pending_by_key", "pending", ["account_id", "endpoint_id", "key", "position"], unique=False)
+    op.create_table(
+        "expiry_notices",
+        sa.Column("account_id", TEXT, nullable=False),
+        sa.Column("endpoint_id", TEXT, nullable=False),
+        sa.Column(
+            "days_left", sa.Integer(), nullable=False, comment="the step of the warning; 0: events were given up"
+        ),
+        sa.Column(
+            "expires_at", sa.BigInteger(), nullable=False, comment="when the oldest owed event is given up, or was"
+        ),
+        sa.Column("events", sa.BigInteger(), nullable=False, comment="that were given up and not mailed yet"),
+        sa.Column("mailed", sa.Boolean(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["account_id", "endpoint_id"],
+            ["endpoints.account_id", "endpoints.endpoint_id"],
+            name="expiry_notices_endpoint_fk",
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("account_id", "endpoint_id", "days_left", name="expiry_notices_pk"),
+        sqlite_with_rowid=False,
+    )
