@@ -49,6 +49,16 @@ def event_schema(event_type: str) -> Json:
     return schema
 
 
+def envelope_schema() -> Json:
+    """Give the schema of an event about no shipment, of which `type` and `data` are still open."""
+    (root,), parts = msgspec.json.schema_components([AccountEnvelope[Json]], ref_template="#/$defs/{name}")
+    body = _take(parts, root)
+    assert not parts, parts
+    body["properties"]["api_version"]["const"] = API_VERSION
+    published: Json = _published(body)
+    return published
+
+
 def _take(parts: Json, reference: Mapping[str, str]) -> Json:
     """Take the part that is referred to out of the parts, to stand where the reference stood."""
     part: Json = parts.pop(reference["$ref"].rpartition("/")[2])

@@ -27,6 +27,8 @@ PENDING_STATES = ("retrying", "waiting", "resend")
 HEALTH_STATES = ("active", "failing", "suspended")
 VERDICTS = ("delivered", "retrying", "failed")
 INTAKE_STATES = ("accepted", "refused")
+REPLAY_STATES = ("running", "done", "cancelled", "failed")
+REPLAY_KINDS = ("failed", "missing", "all")
 
 TEXT = Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
 INSTANT = BigInteger()
@@ -179,16 +181,30 @@ endpoints = Table(
     Column("failing_since", INSTANT),
     Column("last_success_at", INSTANT),
     Column("held_until", INSTANT, comment="it asked to be left alone until then"),
+    Column("replay_of", TEXT, comment="of a replay's own endpoint: the endpoint whose events go to another URL"),
     Column("owner", TEXT, comment="the worker that delivers to it"),
     Column("epoch", BigInteger, nullable=False, comment="+1 with each owner; each of its writes names it"),
     Column("created_at", INSTANT, nullable=False),
     Column("updated_at", INSTANT, nullable=False),
     PrimaryKeyConstraint("account_id", "endpoint_id", name="endpoints_pk"),
     ForeignKeyConstraint(["account_id"], ["accounts.account_id"], name="endpoints_account_fk"),
+    ForeignKeyConstraint(
+        ["account_id", "replay_of"],
+        ["endpoints.account_id", "endpoints.endpoint_id"],
+        name="endpoints_replay_of_fk",
+        ondelete="CASCADE",
+    ),
     CheckConstraint(_one_of("health", HEALTH_STATES), name="endpoints_health_known"),
     CheckConstraint("cursor >= 0 AND start_position >= 0", name="endpoints_cursor_counts_up"),
 )
 Index("endpoints_by_owner", endpoints.c.owner, endpoints.c.account_id, endpoints.c.endpoint_id)
+Index(
+    "endpoints_of_replays",
+    endpoints.c.account_id,
+    endpoints.c.replay_of,
+    sqlite_where=text("replay_of IS NOT NULL"),
+    postgresql_where=text("replay_of IS NOT NULL"),
+)
 
 endpoint_versions = Table(
     "endpoint_versions",
@@ -281,6 +297,62 @@ Index(
     attempts.c.verdict,
     attempts.c.outcome,
     attempts.c.duration_us,
+)
+
+replays = Table(
+    "replays",
+    metadata,
+    Column("account_id", TEXT, nullable=False),
+    Column("replay_id", TEXT, nullable=False),
+    Column("endpoint_id", TEXT, nullable=False, comment="whose events go out again"),
+    Column("target_id", TEXT, nullable=False, comment="the endpoint that sends them: the same, or the replay's own"),
+    Column("which", TEXT, nullable=False),
+    Column("asked", TEXT, nullable=False, comment="JSON of ReplayAsked"),
+    Column("through", BigInteger, nullable=False, comment="the last position that it looks at"),
+    Column("scanned", BigInteger, nullable=False, comment="every position up to it was looked at"),
+    Column("matched", BigInteger, nullable=False, comment="counted when it was asked for"),
+    Column("fed", BigInteger, nullable=False, comment="deliveries asked for, of which some may still be pending"),
+    Column("state", TEXT, nullable=False),
+    Column("state_reason", TEXT),
+    Column("created_at", INSTANT, nullable=False),
+    Column("stepped_at", INSTANT, nullable=False, comment="when it was fed last: jobs take turns"),
+    Column("ended_at", INSTANT),
+    PrimaryKeyConstraint("account_id", "replay_id", name="replays_pk"),
+    ForeignKeyConstraint(
+        ["account_id", "endpoint_id"],
+        ["endpoints.account_id", "endpoints.endpoint_id"],
+        name="replays_endpoint_fk",
+        ondelete="CASCADE",
+    ),
+    CheckConstraint(_one_of("which", REPLAY_KINDS), name="replays_kind_known"),
+    CheckConstraint(_one_of("state", REPLAY_STATES), name="replays_state_known"),
+    CheckConstraint("(state = 'running') = (ended_at IS NULL)", name="replays_ended_unless_running"),
+)
+Index("replays_by_endpoint", replays.c.account_id, replays.c.endpoint_id, replays.c.replay_id)
+Index(
+    "replays_running",
+    replays.c.stepped_at,
+    replays.c.account_id,
+    replays.c.replay_id,
+    sqlite_where=text("state = 'running'"),
+    postgresql_where=text("state = 'running'"),
+)
+
+event_types = Table(
+    "event_types",
+    metadata,
+    Column("account_id", TEXT, nullable=False),
+    Column("type", TEXT, nullable=False),
+    Column("title", TEXT, nullable=False),
+    Column("description", TEXT, nullable=False),
+    Column("schema", TEXT, nullable=False, comment="JSON Schema of the data"),
+    Column("example", TEXT, comment="JSON of an example of the data"),
+    Column("revision", BigInteger, nullable=False, comment="+1 with each change"),
+    Column("created_at", INSTANT, nullable=False),
+    Column("updated_at", INSTANT, nullable=False),
+    PrimaryKeyConstraint("account_id", "type", name="event_types_pk"),
+    ForeignKeyConstraint(["account_id"], ["accounts.account_id"], name="event_types_account_fk"),
+    sqlite_with_rowid=False,
 )
 
 workers = Table(

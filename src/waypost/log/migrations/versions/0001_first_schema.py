@@ -249,6 +249,12 @@ def upgrade() -> None:
         sa.Column("failing_since", sa.BigInteger(), nullable=True),
         sa.Column("last_success_at", sa.BigInteger(), nullable=True),
         sa.Column("held_until", sa.BigInteger(), nullable=True, comment="it asked to be left alone until then"),
+        sa.Column(
+            "replay_of",
+            TEXT,
+            nullable=True,
+            comment="of a replay's own endpoint: the endpoint whose events go to another URL",
+        ),
         sa.Column("owner", TEXT, nullable=True, comment="the worker that delivers to it"),
         sa.Column("epoch", sa.BigInteger(), nullable=False, comment="+1 with each owner; each of its writes names it"),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
@@ -256,9 +262,79 @@ def upgrade() -> None:
         sa.CheckConstraint("health IN ('active', 'failing', 'suspended')", name="endpoints_health_known"),
         sa.CheckConstraint("cursor >= 0 AND start_position >= 0", name="endpoints_cursor_counts_up"),
         sa.ForeignKeyConstraint(["account_id"], ["accounts.account_id"], name="endpoints_account_fk"),
+        sa.ForeignKeyConstraint(
+            ["account_id", "replay_of"],
+            ["endpoints.account_id", "endpoints.endpoint_id"],
+            name="endpoints_replay_of_fk",
+            ondelete="CASCADE",
+        ),
         sa.PrimaryKeyConstraint("account_id", "endpoint_id", name="endpoints_pk"),
     )
     op.create_index("endpoints_by_owner", "endpoints", ["owner", "account_id", "endpoint_id"], unique=False)
+    op.create_index(
+        "endpoints_of_replays",
+        "endpoints",
+        ["account_id", "replay_of"],
+        unique=False,
+        sqlite_where=sa.text("replay_of IS NOT NULL"),
+        postgresql_where=sa.text("replay_of IS NOT NULL"),
+    )
+    op.create_table(
+        "replays",
+        sa.Column("account_id", TEXT, nullable=False),
+        sa.Column("replay_id", TEXT, nullable=False),
+        sa.Column("endpoint_id", TEXT, nullable=False, comment="whose events go out again"),
+        sa.Column(
+            "target_id", TEXT, nullable=False, comment="the endpoint that sends them: the same, or the replay's own"
+        ),
+        sa.Column("which", TEXT, nullable=False),
+        sa.Column("asked", TEXT, nullable=False, comment="JSON of ReplayAsked"),
+        sa.Column("through", sa.BigInteger(), nullable=False, comment="the last position that it looks at"),
+        sa.Column("scanned", sa.BigInteger(), nullable=False, comment="every position up to it was looked at"),
+        sa.Column("matched", sa.BigInteger(), nullable=False, comment="counted when it was asked for"),
+        sa.Column(
+            "fed", sa.BigInteger(), nullable=False, comment="deliveries asked for, of which some may still be pending"
+        ),
+        sa.Column("state", TEXT, nullable=False),
+        sa.Column("state_reason", TEXT, nullable=True),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("stepped_at", sa.BigInteger(), nullable=False, comment="when it was fed last: jobs take turns"),
+        sa.Column("ended_at", sa.BigInteger(), nullable=True),
+        sa.CheckConstraint("which IN ('failed', 'missing', 'all')", name="replays_kind_known"),
+        sa.CheckConstraint("state IN ('running', 'done', 'cancelled', 'failed')", name="replays_state_known"),
+        sa.CheckConstraint("(state = 'running') = (ended_at IS NULL)", name="replays_ended_unless_running"),
+        sa.ForeignKeyConstraint(
+            ["account_id", "endpoint_id"],
+            ["endpoints.account_id", "endpoints.endpoint_id"],
+            name="replays_endpoint_fk",
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("account_id", "replay_id", name="replays_pk"),
+    )
+    op.create_index("replays_by_endpoint", "replays", ["account_id", "endpoint_id", "replay_id"], unique=False)
+    op.create_index(
+        "replays_running",
+        "replays",
+        ["stepped_at", "account_id", "replay_id"],
+        unique=False,
+        sqlite_where=sa.text("state = 'running'"),
+        postgresql_where=sa.text("state = 'running'"),
+    )
+    op.create_table(
+        "event_types",
+        sa.Column("account_id", TEXT, nullable=False),
+        sa.Column("type", TEXT, nullable=False),
+        sa.Column("title", TEXT, nullable=False),
+        sa.Column("description", TEXT, nullable=False),
+        sa.Column("schema", TEXT, nullable=False, comment="JSON Schema of the data"),
+        sa.Column("example", TEXT, nullable=True, comment="JSON of an example of the data"),
+        sa.Column("revision", sa.BigInteger(), nullable=False, comment="+1 with each change"),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("updated_at", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["account_id"], ["accounts.account_id"], name="event_types_account_fk"),
+        sa.PrimaryKeyConstraint("account_id", "type", name="event_types_pk"),
+        sqlite_with_rowid=False,
+    )
     op.create_table(
         "sources",
         sa.Column("account_id", TEXT, nullable=False),
