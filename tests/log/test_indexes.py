@@ -32,7 +32,11 @@ from waypost.log import (
 from waypost.log.shipments import ShipmentFilter
 
 EP = EndpointId("ep_1")
-SMALL = {"epochs", "last attempt", "newest secrets"}  # what is sorted there is bounded
+# What is sorted there is bounded.
+SMALL = {
+    "epochs", "last attempt", "newest secrets", "endpoints to load", "pending of many", "attempts past the cursors",
+    "settled past the cursors",
+}  # fmt: skip
 
 STATEMENTS: dict[str, Executable] = {
     "lock accounts": transaction.locked_accounts(),
@@ -55,7 +59,10 @@ STATEMENTS: dict[str, Executable] = {
     "versions": endpoints.versions_of(DEFAULT, ["ep_1"]),
     "newest secrets": endpoints.secrets_of(DEFAULT, ["ep_1"]),
     "pending": leases.pending_of(DEFAULT, EP),
-    "attempts past the cursor": leases.attempts_past(DEFAULT, EP, 0),
+    "endpoints to load": endpoints.endpoint_rows(),
+    "pending of many": leases.pending_of_many(),
+    "attempts past the cursors": leases.attempts_past_cursors(),
+    "settled past the cursors": leases.settled_past_cursors(),
     "epochs": leases.locked_epochs(),
     "settled": owed.settled_positions(DEFAULT, EP, 0),
     "pending up to the cursor": owed.pending_up_to(DEFAULT, EP, 0),

@@ -105,6 +105,23 @@ async def test_nothing_of_an_owner_that_was_lands(log: Log) -> None:
     assert loaded.attempts_past_cursor == {}
 
 
+async def test_many_endpoints_load_together_as_each_would_alone(log: Log) -> None:
+    first, second, deleted = await owned(log), await owned(log), await owned(log)
+    await put(log)
+    rows = await log_rows(log)
+    await log.persist(
+        [
+            a_write(first, cursor=1, attempts=(an_attempt(rows[1]),)),
+            a_write(second, cursor=1, attempts=(an_attempt(rows[0], "retrying"),), pending_put=(a_pending(rows[0]),)),
+        ]
+    )
+    await log.do(units.delete_endpoint(*endpoint_name(deleted)))
+    names = [endpoint_name(endpoint) for endpoint in (first, second, deleted)]
+    together = await log.load_endpoints(names)
+    assert together == {name: await log.load_endpoint(*name) for name in names[:2]}
+    assert [(len(one.pending), one.settled_past_cursor) for one in together.values()] == [(0, {2}), (1, set())]
+
+
 async def test_a_stale_write_does_not_hold_up_the_others(log: Log) -> None:
     stale, good = await owned(log), await owned(log)
     await put(log)

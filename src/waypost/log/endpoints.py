@@ -7,10 +7,11 @@ so that every event is judged by the wishes of its own time, whenever it is aske
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, Select, and_, delete, insert, or_, select, update
+from sqlalchemy import Connection, Row, Select, and_, bindparam, delete, insert, or_, select, tuple_, update
 
 from waypost.clock import from_micros, to_micros
 from waypost.errors import InvalidDocument, NotFound
@@ -247,8 +248,19 @@ def read_endpoint(
     """Give an endpoint with its secrets in clear, or raise NotFound."""
     row = None if "\0" in endpoint_id else connection.execute(endpoint_row(account_id, endpoint_id)).first()
     if row is None:
-        raise _no_endpoint(endpoint_id)
+        raise no_endpoint(endpoint_id)
     return _records(connection, vault, account_id, [row])[0]
+
+
+def read_endpoints(
+    connection: Connection, vault: Vault, names: Sequence[tuple[AccountId, EndpointId]]
+) -> list[EndpointRecord]:
+    """Give these endpoints, of whichever accounts, as far as they exist."""
+    rows_by_account: dict[AccountId, list[Row[Any]]] = {}
+    for row in connection.execute(endpoint_rows(), {"names": list(names)}):
+        rows_by_account.setdefault(row.account_id, []).append(row)
+    found = (_records(connection, vault, account_id, rows) for account_id, rows in rows_by_account.items())
+    return [record for records in found for record in records]
 
 
 def list_endpoints(
@@ -324,7 +336,8 @@ def _record(
     )
 
 
-def _no_endpoint(endpoint_id: str) -> NotFound:
+def no_endpoint(endpoint_id: str) -> NotFound:
+    """The refusal of an endpoint that is not there."""
     return NotFound(f'There is no endpoint "{endpoint_id}".')
 
 
@@ -342,6 +355,13 @@ def _secrets_of(account_id: AccountId, endpoint_id: EndpointId) -> Any:
 def endpoint_row(account_id: AccountId, endpoint_id: EndpointId) -> Select[Any]:
     """One endpoint. By the primary key."""
     return select(*endpoints.c).where(_one(account_id, endpoint_id))
+
+
+@cache
+def endpoint_rows() -> Select[Any]:
+    """The endpoints `:names`. By the primary key."""
+    names = tuple_(endpoints.c.account_id, endpoints.c.endpoint_id).in_(bindparam("names", expanding=True))
+    return select(*endpoints.c).where(names).order_by(endpoints.c.account_id, endpoints.c.endpoint_id)
 
 
 def endpoints_after(account_id: AccountId, endpoint_id: str, limit: int) -> Select[Any]:

@@ -51,6 +51,13 @@ def log_end(connection: Connection, account_id: AccountId) -> int:
     return connection.execute(select(accounts.c.position).where(accounts.c.account_id == account_id)).scalar() or 0
 
 
+def log_ends(connection: Connection, account_ids: Iterable[AccountId]) -> dict[AccountId, int]:
+    """Give the last positions of the logs of these accounts."""
+    columns = accounts.c
+    mine = select(columns.account_id, columns.position).where(columns.account_id.in_(sorted(account_ids)))
+    return {AccountId(row.account_id): row.position for row in connection.execute(mine)}
+
+
 def shipment_id_of(connection: Connection, account_id: AccountId, find: str) -> str | None:
     """Give the id of the shipment with this reference or id, or None."""
     if "\0" in find:

@@ -13,6 +13,7 @@ from functools import cache
 from typing import Any
 
 from sqlalchemy import (
+    Column,
     Connection,
     Delete,
     Insert,
@@ -32,9 +33,9 @@ from sqlalchemy import (
 from waypost.events.envelope import encode_account_event
 from waypost.ids import AccountId, EndpointId
 from waypost.log.database import database_now, execute_many, insert_into
-from waypost.log.endpoints import read_endpoint
-from waypost.log.events import log_end
-from waypost.log.owed import settled_past_cursor
+from waypost.log.endpoints import no_endpoint, read_endpoints
+from waypost.log.events import log_ends
+from waypost.log.owed import LAST_WORDS
 from waypost.log.records import Announcement, AttemptRow, EndpointWrite, Lease, LoadedEndpoint, PendingRow, Standing
 from waypost.log.tables import attempts, endpoints, event_keys, events, pending, workers
 from waypost.log.transaction import Tx, Unit
@@ -145,37 +146,94 @@ def load_endpoint(
     connection: Connection, vault: Vault, account_id: AccountId, endpoint_id: EndpointId
 ) -> LoadedEndpoint:
     """Give all that an owner needs to go on with an endpoint, as one moment saw it. NotFound when it was deleted."""
-    endpoint = read_endpoint(connection, vault, account_id, endpoint_id)
-    rows = connection.execute(pending_of(account_id, endpoint_id)).all()
-    counted = connection.execute(attempts_past(account_id, endpoint_id, endpoint.cursor)).all()
-    waiting = tuple(PendingRow(*row) for row in rows)
-    settled = settled_past_cursor(connection, account_id, endpoint_id, endpoint.cursor)
-    return LoadedEndpoint(
-        endpoint=endpoint,
-        log_position=log_end(connection, account_id),
-        pending=waiting,
-        settled_past_cursor=settled - {row.position for row in waiting},
-        attempts_past_cursor={row.position: row.number for row in counted},
-    )
+    loaded = load_endpoints(connection, vault, [(account_id, endpoint_id)])
+    if not loaded:
+        raise no_endpoint(endpoint_id)
+    return loaded[account_id, endpoint_id]
+
+
+def load_endpoints(connection: Connection, vault: Vault, names: Sequence[Name]) -> dict[Name, LoadedEndpoint]:
+    """Give the same of many endpoints, in as many statements as for one; those that were deleted are left out."""
+    loaded: dict[Name, LoadedEndpoint] = {}
+    for start in range(0, len(names), NAMES_A_STATEMENT):
+        loaded |= _load_some(connection, vault, names[start : start + NAMES_A_STATEMENT])
+    return loaded
+
+
+def _load_some(connection: Connection, vault: Vault, names: Sequence[Name]) -> dict[Name, LoadedEndpoint]:
+    of_names = {"names": list(names)}
+    found = read_endpoints(connection, vault, names)
+    ends = log_ends(connection, {endpoint.account_id for endpoint in found})
+    waiting: dict[Name, list[PendingRow]] = {}
+    for account_id, endpoint_id, *row in connection.execute(pending_of_many(), of_names):
+        waiting.setdefault((account_id, endpoint_id), []).append(PendingRow(*row))
+    tried: dict[Name, dict[int, int]] = {}
+    for account_id, endpoint_id, position, number in connection.execute(attempts_past_cursors(), of_names):
+        tried.setdefault((account_id, endpoint_id), {})[position] = number
+    settled: dict[Name, set[int]] = {}
+    for account_id, endpoint_id, position in connection.execute(settled_past_cursors(), of_names):
+        settled.setdefault((account_id, endpoint_id), set()).add(position)
+    loaded: dict[Name, LoadedEndpoint] = {}
+    for endpoint in found:
+        name = (endpoint.account_id, endpoint.endpoint_id)
+        rows = waiting.get(name, ())
+        loaded[name] = LoadedEndpoint(
+            endpoint=endpoint,
+            log_position=ends[endpoint.account_id],
+            pending=tuple(rows),
+            settled_past_cursor=frozenset(settled.get(name, ())) - {row.position for row in rows},
+            attempts_past_cursor=tried.get(name, {}),
+        )
+    return loaded
 
 
 def pending_of(account_id: AccountId, endpoint_id: EndpointId) -> Select[Any]:
     """The pending rows of an endpoint, in log order. Walks the primary key."""
     columns = pending.c
-    mine = select(
-        columns.position, columns.key, columns.event_id, columns.state, columns.due_at, columns.failures,
-        columns.attempts, columns.first_attempt_at, columns.last_attempt_at,
-    )  # fmt: skip
-    mine = mine.where(columns.account_id == account_id, columns.endpoint_id == endpoint_id)
+    mine = select(*_pending_columns()).where(columns.account_id == account_id, columns.endpoint_id == endpoint_id)
     return mine.order_by(columns.position)
 
 
-def attempts_past(account_id: AccountId, endpoint_id: EndpointId, cursor: int) -> Select[Any]:
-    """The number of the last attempt at each position past the cursor. Walks the primary key."""
+def _pending_columns() -> list[Column[Any]]:
+    """The fields of PendingRow, in order."""
+    columns = pending.c
+    return [
+        columns.position, columns.key, columns.event_id, columns.state, columns.due_at, columns.failures,
+        columns.attempts, columns.first_attempt_at, columns.last_attempt_at,
+    ]  # fmt: skip
+
+
+@cache
+def pending_of_many() -> Select[Any]:
+    """The pending rows of the endpoints `:names`, those of each in log order. Walks the primary key."""
+    columns = pending.c
+    mine = select(columns.account_id, columns.endpoint_id, *_pending_columns())
+    mine = mine.where(tuple_(columns.account_id, columns.endpoint_id).in_(bindparam("names", expanding=True)))
+    return mine.order_by(columns.account_id, columns.endpoint_id, columns.position)
+
+
+@cache
+def attempts_past_cursors() -> Select[Any]:
+    """The number of the last attempt at each position past the cursors of `:names`. Walks the primary key."""
     columns = attempts.c
-    mine = select(columns.position, func.max(columns.number).label("number"))
-    mine = mine.where(columns.account_id == account_id, columns.endpoint_id == endpoint_id)
-    return mine.where(columns.position > cursor).group_by(columns.position)
+    mine = select(columns.account_id, columns.endpoint_id, columns.position, func.max(columns.number))
+    return _past_cursors(mine).group_by(columns.account_id, columns.endpoint_id, columns.position)
+
+
+@cache
+def settled_past_cursors() -> Select[Any]:
+    """The positions past the cursors of `:names` with a last word. Walks attempts_by_verdict."""
+    columns = attempts.c
+    mine = select(columns.account_id, columns.endpoint_id, columns.position).distinct()
+    return _past_cursors(mine).where(columns.verdict.in_(LAST_WORDS))
+
+
+def _past_cursors(attempted: Select[Any]) -> Select[Any]:
+    """Of the attempts, those of the endpoints `:names` past the cursor of each."""
+    mine = and_(attempts.c.account_id == endpoints.c.account_id, attempts.c.endpoint_id == endpoints.c.endpoint_id)
+    joined = attempted.select_from(endpoints.join(attempts, and_(mine, attempts.c.position > endpoints.c.cursor)))
+    names = tuple_(endpoints.c.account_id, endpoints.c.endpoint_id)
+    return joined.where(names.in_(bindparam("names", expanding=True)))
 
 
 # -- storing -----------------------------------------------------------------------------------------------------------
@@ -299,9 +357,6 @@ def _announce(tx: Tx, account_id: AccountId, endpoint_id: EndpointId, announceme
         bytes(announcement.data),
         key=endpoint_id,
         event_id=announcement.event_id,
-        account_id=account_id,
-        sequence=sequence,
-        position=head.position + 1,
         occurred_at=announcement.occurred_at,
         recorded_at=tx.now,
     )

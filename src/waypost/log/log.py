@@ -372,6 +372,10 @@ class Log:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._readers, call)
         except (DBAPIError, PoolTimeout) as error:
+    async def load_endpoints(self, names: Sequence[Name]) -> dict[Name, LoadedEndpoint]:
+        """Give the same of many endpoints, as one moment saw them all; those that were deleted are left out."""
+        return await self._read(lambda connection: leases.load_endpoints(connection, self._vault, names))
+
             raise unavailable("The database is away; try again.") from error
 
     def _query(self, query: Callable[[Connection], T]) -> T:

@@ -24,6 +24,7 @@ from waypost.log.tables import attempts, events, pending
 COUNT_MAX = 10_000
 SCAN_ROWS = 500  # read at a time while looking for owed events
 SCANNED_ROWS_MAX = 20_000  # looked at for one page; an endpoint that wants nothing still answers quickly
+LAST_WORDS = ("delivered", "failed")  # verdicts that settle a delivery
 COUNTS_KEPT_MAX = 10_000  # endpoints whose counts are remembered
 
 
@@ -215,4 +216,4 @@ def settled_positions(account_id: AccountId, endpoint_id: EndpointId, cursor: in
     """The positions past the cursor with a last word. Walks attempts_by_verdict."""
     columns = attempts.c
     mine = columns.account_id == account_id, columns.endpoint_id == endpoint_id, columns.position > cursor
-    return select(columns.position).distinct().where(*mine, columns.verdict.in_(("delivered", "failed")))
+    return select(columns.position).distinct().where(*mine, columns.verdict.in_(LAST_WORDS))
