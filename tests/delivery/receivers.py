@@ -77,8 +77,13 @@ async def receiving(*answers: bytes | Behaviour, tls: ssl.SSLContext | None = No
 
 
 @asynccontextmanager
-async def accepting(behave: Behaviour, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[Receiver]:
-    """Run a server that does `behave` on each connection, before anything is read."""
+async def accepting(
+    behave: Behaviour, *, tls: ssl.SSLContext | None = None, takes_bytes: int | None = None
+) -> AsyncIterator[Receiver]:
+    """Run a server that does `behave` on each connection, before anything is read.
+
+    The system takes about `takes_bytes` of what it is sent for it, and no more until it reads.
+    """
     receiver = Receiver(0)
     tasks: set[asyncio.Task[None]] = set()
 
@@ -96,7 +101,10 @@ async def accepting(behave: Behaviour, *, tls: ssl.SSLContext | None = None) -> 
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
-    server = await asyncio.start_server(begin, "127.0.0.1", 0, ssl=tls)
+    listener = socket.create_server(("127.0.0.1", 0), backlog=512)
+    if takes_bytes is not None:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, takes_bytes)
+    server = await asyncio.start_server(begin, sock=listener, ssl=tls)
     receiver.port = server.sockets[0].getsockname()[1]
     try:
         yield receiver

@@ -37,7 +37,10 @@ def a_result(outcome, *, timings=None, **fields):
         ),
         (a_result("status", status=418), "Your server answered 418: it refuses our request."),
         (a_result("status", status=520), "Your server answered 520: it failed while working on our request."),
-        (a_result("status", status=999), "Your server answered 999, which is not a success (2xx)."),
+        (
+            a_result("status", status=999),
+            "Your server answered 999, which is no status of HTTP. A success is 200 to 299.",
+        ),
         (a_result("dns"), "No server has this name. Check the address for a typing error."),
         (
             a_result("refused", address="203.0.113.24"),
@@ -53,7 +56,10 @@ def a_result(outcome, *, timings=None, **fields):
         ),
         (
             a_result("bad_answer", status=200),
-            "Your server began to answer 200, but the answer broke off.",
+            (
+                "Your server began to answer 200, but the connection ended in the middle of the answer. "
+                "Its log should say why."
+            ),
         ),
     ],
 )
@@ -76,7 +82,9 @@ def test_a_timeout_is_explained_by_where_the_time_went(timings, words):
 
 def test_a_timeout_in_the_body_names_the_status_and_fractions_of_seconds_are_said_as_set():
     text = explain(a_result("timeout", status=200, timings=Timings(first_byte=1.0, body=1499.0)), 1.5)
-    assert text == "Your server answered 200, but did not finish its answer within 1.5 seconds."
+    assert text == (
+        "Your server answered 200, but did not finish its answer within 1.5 seconds. A short body, or none, is enough."
+    )
 
 
 @pytest.mark.parametrize("outcome", get_args(Outcome))

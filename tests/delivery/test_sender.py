@@ -19,14 +19,16 @@ from delivery.receivers import (
     hang,
     names,
     post,
+    read_request,
     receiving,
     reset,
     silent_listener,
     turns,
     write_then,
 )
-from waypost.delivery.connector import CONNECTION_AGE_S_MAX, INTERIM_ANSWERS_MAX
+from waypost.delivery.connector import ANSWER_BYTES_READ_MAX, CONNECTION_AGE_S_MAX, ENDLESS, INTERIM_ANSWERS_MAX
 from waypost.delivery.egress import EgressRules
+from waypost.delivery.failures import ANSWERED_TOO_EARLY, CHUNKS_WRONG
 from waypost.delivery.sender import ANSWER_BYTES_KEPT_MAX, Sender
 
 SHORT_S = 0.2
@@ -140,6 +142,37 @@ async def test_a_body_over_one_mebibyte_goes_out_whole(sender):
     async with receiving(answer()) as receiver:
         assert (await post(sender, receiver.url, body)).outcome == "success"
     assert receiver.bodies == [body]
+
+
+async def test_a_2xx_from_a_server_that_did_not_take_the_whole_request_is_no_success(sender):
+    """What the system's buffers take counts as sent, so the body is larger than they are."""
+
+    async def answer_unread(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer())
+        await writer.drain()
+        await let_go.wait()
+
+    let_go = asyncio.Event()
+    async with accepting(answer_unread, takes_bytes=16_384) as receiver:
+        result = await post(sender, receiver.url, bytes(8_000_000))
+        let_go.set()
+    assert (result.outcome, result.status) == ("bad_answer", 200)
+    assert result.error_text == ANSWERED_TOO_EARLY
+
+
+async def test_a_refusal_of_a_request_that_is_too_large_counts_although_the_server_read_only_its_head(sender):
+    async def refuse_unread(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer("413 X"))
+        await writer.drain()
+        await let_go.wait()
+
+    let_go = asyncio.Event()
+    async with accepting(refuse_unread, takes_bytes=16_384) as receiver:
+        result = await post(sender, receiver.url, bytes(8_000_000))
+        let_go.set()
+    assert (result.outcome, result.status) == ("status", 413)
 
 
 # Deadlines
@@ -382,6 +415,82 @@ async def test_a_flood_of_interim_answers_is_a_bad_answer(sender):
         result = await post(sender, receiver.url)
     assert result.outcome == "bad_answer"
     assert "interim" in result.error_text
+
+
+@pytest.mark.parametrize("apart", [False, True], ids=["in one piece", "in two pieces"])
+@pytest.mark.parametrize("surplus", [b"more", b"\r\n", answer("500 X"), b"HTTP/1.1 2x0\r\n\r\n"])
+async def test_what_follows_a_complete_answer_changes_nothing_of_it(sender, surplus, apart):
+    async def say_more(reader, writer):
+        await first_is_read.wait()
+        writer.write(surplus)
+        said.set()
+        if await read_request(receiver, reader):
+            writer.write(answer("202 X"))
+
+    first_is_read, said = asyncio.Event(), asyncio.Event()
+    whole = answer("200 OK", b"ok")
+    first = write_then(whole, say_more) if apart else whole + surplus
+    async with receiving(first, answer("202 X")) as receiver:
+        result = await post(sender, receiver.url)
+        first_is_read.set()
+        if apart:
+            await said.wait()
+            await turns()
+        following = await post(sender, receiver.url)
+    assert (result.status, result.response_body) == (200, b"ok")
+    assert following.status == 202
+
+
+@pytest.mark.parametrize("cut", range(1, 50))
+async def test_an_answer_is_read_the_same_wherever_it_is_cut_in_two(sender, cut):
+    whole = b"HTTP/1.1 103 X\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nokmore"
+
+    async def the_rest(reader, writer):
+        await turns()
+        writer.write(whole[cut:])
+        await reader.read()
+
+    async with receiving(write_then(whole[:cut], the_rest)) as receiver:
+        result = await post(sender, receiver.url)
+    assert (result.outcome, result.status, result.response_body) == ("success", 200, b"ok")
+
+
+@pytest.mark.parametrize("apart", [False, True], ids=["in one piece", "in two pieces"])
+async def test_chunks_that_are_wrong_end_the_attempt_at_once(sender, apart):
+    async def the_rest(reader, writer):
+        await turns()
+        writer.write(b"zz\r\n")
+        await reader.read()
+
+    head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+    first = write_then(head, the_rest) if apart else head + b"zz\r\n"
+    async with receiving(first) as receiver:
+        result = await post(sender, receiver.url)
+    assert (result.outcome, result.status, result.error_text) == ("bad_answer", 200, CHUNKS_WRONG)
+
+
+async def test_of_an_answer_that_never_comes_to_its_body_no_more_is_read_than_the_bound(sender):
+    written = 0
+
+    async def pour(reader, writer):
+        nonlocal written
+        while written < 100_000_000:
+            writer.write(bytes(b"x" * 65_536))
+            written += 65_536
+            await writer.drain()
+
+    head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1;"
+    async with receiving(write_then(head, pour)) as receiver:
+        result = await post(sender, receiver.url)
+    assert (result.outcome, result.error_text) == ("bad_answer", ENDLESS)
+    assert written < 50_000_000 + ANSWER_BYTES_READ_MAX
+
+
+@pytest.mark.parametrize("status", ["000", "099", "600", "999"])
+async def test_a_status_that_http_does_not_know_is_the_end_of_the_attempt(sender, status):
+    async with receiving(answer(f"{status} X")) as receiver:
+        result = await post(sender, receiver.url)
+    assert (result.outcome, result.status) == ("status", int(status))
 
 
 async def test_a_few_interim_answers_are_skipped(sender):

@@ -29,10 +29,19 @@ CONNECTION_AGE_S_MAX = 60.0  # a changed record, or a changed verdict, is follow
 ADDRESSES_TRIED_MAX = 16  # of a name with hundreds; all of them are vetted
 SECOND_ADDRESS_AFTER_S = 0.25  # RFC 8305, section 8: the connection attempt delay
 INTERIM_ANSWERS_MAX = 16  # 100, 102, 103: more is a flood
+INTERIM_FLOOD = "a flood of interim answers (1xx)"
+ENDLESS = "an answer without end"
+ANSWER_BYTES_READ_MAX = 2 * 1024 * 1024  # on the wire: the body that is kept, in chunks of one byte, and full headers
+END_OF_HEAD = b"\r\n\r\n"
 
 
 class AddressRefused(OSError):
     """The egress rules refuse the address. The message is a sentence for the endpoint's owner."""
+
+
+def is_final(status: int) -> bool:
+    """Whether no other answer follows one of this status: 101 hands the connection over, and below 100 is none."""
+    return not 100 <= status < 200 or status == 101
 
 
 class Exchange:
@@ -91,7 +100,11 @@ exchange_under_way: ContextVar[Exchange] = ContextVar("exchange_under_way")
 
 
 class AnswerProtocol(ResponseHandler):
-    """One connection. It notes when the first byte of the present answer came, and ends a flood of interim answers."""
+    """One connection. It notes when the first byte of the present answer came, and ends a flood of interim answers.
+
+    aiohttp's parser forgets an answer when what follows it in the same piece of data is wrong, so that it would depend
+    on the timing whether a few stray bytes make a failure of a success. Here the head is parsed apart from the rest.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
@@ -102,7 +115,11 @@ class AnswerProtocol(ResponseHandler):
         self.first_byte_at = 0.0
         self.address: str | None = None
         self.fault: str | None = None
+        self.unsent_at_head = 0
+        self._received = 0
         self._interim_answers = 0
+        self._in_head = True
+        self._head_tail = b""  # the last bytes of a piece of the head: its end may be cut in two
         exchange = exchange_under_way.get(None)
         if exchange is not None:
             # asyncio and uvloop make the protocol when the socket is connected and before they agree on TLS.
@@ -112,24 +129,65 @@ class AnswerProtocol(ResponseHandler):
         """Forget the answer before."""
         self.requests += 1
         self.first_byte_at = 0.0
+        self.unsent_at_head = self._received = 0
         self._interim_answers = 0
+        self._in_head, self._head_tail = True, b""
 
     def data_received(self, data: bytes) -> None:
-        """Note the first byte."""
+        """Note the first byte, and parse each head apart from what follows it."""
         if not self.first_byte_at:
             self.first_byte_at = monotonic()
+        self._received += len(data)
+        if self._received > ANSWER_BYTES_READ_MAX:
+            self._give_up(ENDLESS)
+            return
+        while self._in_head and 0 < (end := self._end_of_head(data)) < len(data):
+            super().data_received(data[:end])
+            if self.exception() is not None:
+                return
+            data = data[end:]
         super().data_received(data)
+
+    def _end_of_head(self, data: bytes) -> int:
+        """Give how many bytes of `data` belong to the head, 0 when it does not end in them."""
+        joined = self._head_tail + data
+        end = joined.find(END_OF_HEAD) + len(END_OF_HEAD)
+        if end < len(END_OF_HEAD):
+            self._head_tail = joined[-len(END_OF_HEAD) + 1 :]
+            return 0
+        end -= len(self._head_tail)
+        self._head_tail = b""
+        return end
 
     def feed_data(self, data: Any, size: int = 0) -> None:
         """Take one answer from the parser. aiohttp skips interim ones without end; here there is an end."""
-        if 100 <= data[0].code < 200:
+        if is_final(data[0].code):
+            self._in_head = False
+            self.unsent_at_head = self.unsent_bytes()
+        else:
             self._interim_answers += 1
             if self._interim_answers > INTERIM_ANSWERS_MAX:
-                self.fault = "a flood of interim answers (1xx)"
-                self.abort()
-                self.set_exception(aiohttp.ClientPayloadError(self.fault))
+                self._give_up(INTERIM_FLOOD)
                 return
         super().feed_data(data, size)
+
+    def set_exception(self, exc: BaseException, *cause: BaseException) -> None:
+        """Tell whoever reads the body as well: aiohttp leaves them waiting when it is the parser that fails."""
+        super().set_exception(exc, *cause)
+        if self._payload is not None and not self._payload.is_eof():
+            self._payload.set_exception(exc)
+
+    def _give_up(self, fault: str) -> None:
+        """End the connection, since what comes will never be an answer."""
+        payload = self._payload
+        self.fault = fault
+        self.abort()
+        self._payload = payload  # aiohttp forgets it, and would forget who reads it
+        self.set_exception(aiohttp.ClientPayloadError(fault))
+
+    def unsent_bytes(self) -> int:
+        """Give how much of the request has not left this process; of a lost connection, when the answer began."""
+        return self.unsent_at_head if self.transport is None else self.transport.get_write_buffer_size()
 
     def close(self) -> None:
         """Let go at once: a graceful end of TLS would wait half a minute for a hostile peer."""

@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Mapping
 
-from waypost.delivery.sender import AttemptResult
+from waypost.delivery import failures
+from waypost.delivery.connector import ENDLESS, INTERIM_FLOOD
+from waypost.delivery.sender import ANSWER_BYTES_KEPT_MAX, AttemptResult
 
 _ADVICE: Mapping[int, str] = {
     400: "it did not understand our request. Its log should say why.",
@@ -24,7 +26,7 @@ _ADVICE: Mapping[int, str] = {
     504: "the proxy in front of it waited too long for it.",
 }
 _ADVICE_BY_CLASS: Mapping[int, str] = {
-    1: "it wants to change the protocol, which webhooks do not.",
+    1: "it wants to change the protocol, which webhooks do not. A success is 200 to 299.",
     3: "it sends us elsewhere. Redirects are not followed: enter the final address.",
     4: "it refuses our request.",
     5: "it failed while working on our request.",
@@ -34,7 +36,8 @@ _ADVICE_BY_CLASS: Mapping[int, str] = {
 def explain(result: AttemptResult, timeout_s: float) -> str:
     """Give one or two plain sentences about `result`, of an attempt that had `timeout_s` seconds."""
     if result.outcome == "success":
-        return f"Your server answered {result.status} in {_milliseconds(result.timings_ms.total)}."
+        answered = f"Your server answered {result.status} in {_milliseconds(result.timings_ms.total)}."
+        return f"{answered} {_BODY_CUT}" if result.truncated else answered
     if result.outcome == "status":
         return _explain_status(result.status or 0)
     if result.outcome == "timeout":
@@ -47,14 +50,22 @@ def _explain_status(status: int) -> str:
         return f"Your server answered 410 Gone, {_ADVICE[status]}"
     advice = _ADVICE.get(status) or _ADVICE_BY_CLASS.get(status // 100)
     if advice is None:
-        return f"Your server answered {status}, which is not a success (2xx)."
+        return f"Your server answered {status:03}, which is no status of HTTP. A success is 200 to 299."
     return f"Your server answered {status}: {advice}"
 
 
 def _explain_timeout(result: AttemptResult, limit: str) -> str:
     parts = result.timings_ms
     if result.status is not None:
-        return f"Your server answered {result.status}, but did not finish its answer within {limit}."
+        return (
+            f"Your server answered {result.status}, but did not finish its answer within {limit}. "
+            "A short body, or none, is enough."
+        )
+    if parts.body is not None:
+        return (
+            f"Your server began to answer, but the headers of its answer did not end within {limit}. "
+            "Look at what it sends, and at a proxy in front of it."
+        )
     if parts.first_byte is not None:
         return (
             f"Your server did not answer within {limit}. "
@@ -109,14 +120,40 @@ def _explain_address(result: AttemptResult) -> str:
 
 
 def _explain_bad_answer(result: AttemptResult) -> str:
-    if result.status is not None:
-        return f"Your server began to answer {result.status}, but the answer broke off."
-    return "What your server answered is not HTTP, or broke off. Check the address and the port."
+    began = "Your server began to answer" + ("" if result.status is None else f" {result.status}")
+    remedy = _BAD_ANSWERS.get(result.error_text or "")
+    if remedy is None:
+        return f"{began}, but the connection ended in the middle of the answer. Its log should say why."
+    return remedy.format(began=began)
 
 
 def _explain_cancelled(result: AttemptResult) -> str:
     return "We gave this attempt up on our side; your server has no part in it. It is made again."
 
+
+_BODY_CUT = (
+    f"Of its answer only the first {ANSWER_BYTES_KEPT_MAX // 1024} KiB were read; a short body, or none, is enough."
+)
+
+_BAD_ANSWERS: Mapping[str, str] = {
+    failures.NOT_HTTP: "What your server answered is not HTTP. Check the address and the port.",
+    failures.MALFORMED: "{began}, but the answer is not well-formed HTTP. Look at its headers.",
+    failures.HEADERS_TOO_LONG: (
+        "{began}, but its headers are too long or too many: at most 128 are read, of 8 KB each. Send fewer."
+    ),
+    failures.LENGTH_UNCLEAR: (
+        "{began}, but the answer is at odds with itself about its length. "
+        "Send one Content-Length, or chunks, and never both."
+    ),
+    failures.CHUNKS_WRONG: "{began}, but the chunks of its answer do not add up. A proxy may have spoilt them.",
+    failures.ANSWERED_TOO_EARLY: (
+        "Your server answered as if it had the event, but did not read all of it. Read the request first, then answer."
+    ),
+    ENDLESS: "{began}, and went on without ever coming to an end. A short body, or none, is enough.",
+    INTERIM_FLOOD: (
+        "Your server sent one interim answer (1xx) after the other, and no final one. A success is 200 to 299."
+    ),
+}
 
 _EXPLANATIONS: Mapping[str, Callable[[AttemptResult], str]] = {
     "dns": _explain_dns,

@@ -11,6 +11,25 @@ from aiohttp.http_exceptions import HttpProcessingError
 from waypost.delivery.connector import Exchange
 from waypost.delivery.result import Outcome
 
+# What is wrong with an answer, in words of ours: the parser's quote the receiver, who may quote our request.
+NOT_HTTP = "the answer does not begin as HTTP does"
+MALFORMED = "the answer is not well-formed HTTP"
+HEADERS_TOO_LONG = "the headers of the answer are too long or too many"
+LENGTH_UNCLEAR = "the answer is at odds with itself about its length"
+CHUNKS_WRONG = "the chunks of the answer do not add up"
+BROKE_OFF = "the connection ended in the middle of the answer"
+ANSWERED_TOO_EARLY = "the answer came before the request was read"
+
+# Pieces of the parser's messages, in the order in which they are looked for.
+_FAULTS = (
+    ("Bad status line", NOT_HTTP),
+    ("Got more than", HEADERS_TOO_LONG),
+    ("Too many headers", HEADERS_TOO_LONG),
+    ("chunk", CHUNKS_WRONG),
+    ("Content-Length", LENGTH_UNCLEAR),
+    ("Transfer-Encoding", LENGTH_UNCLEAR),
+)
+
 # Ours, not the receiver's: no file handles, no free ports, no memory for buffers.
 _OUR_TROUBLE = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM})
 
@@ -25,11 +44,11 @@ def classify(error: Exception, exchange: Exchange) -> tuple[Outcome, str]:
         return "tls", _tls_text(error if isinstance(error, ssl.SSLError) else error.__cause__)
     if not exchange.protocol.first_byte_at:
         return "reset", "the connection ended before any answer"
-    if isinstance(error, HttpProcessingError):
-        return "bad_answer", f"the answer is not HTTP: {error.message}"
     if exchange.protocol.fault is not None:
         return "bad_answer", exchange.protocol.fault
-    return "bad_answer", "the connection ended in the middle of the answer"
+    # What reads a body is told only that it ended; the protocol knows why.
+    known = error if isinstance(error, HttpProcessingError) else exchange.protocol.exception()
+    return "bad_answer", _fault_of(known) if isinstance(known, HttpProcessingError) else BROKE_OFF
 
 
 def _classify_no_connection(error: Exception, exchange: Exchange) -> tuple[Outcome, str]:
@@ -49,6 +68,11 @@ def _classify_no_connection(error: Exception, exchange: Exchange) -> tuple[Outco
     if isinstance(cause, OSError):
         return "refused", f"no connection: {os.strerror(cause.errno) if cause.errno else cause}"
     return "refused", f"the request could not be made: {error}"
+
+
+def _fault_of(error: HttpProcessingError) -> str:
+    said = error.message.partition("\n")[0]
+    return next((fault for piece, fault in _FAULTS if piece in said), MALFORMED)
 
 
 def _tls_text(error: BaseException | None) -> str:

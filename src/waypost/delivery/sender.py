@@ -18,9 +18,17 @@ from aiohttp.connector import Connection
 from aiohttp.http_exceptions import HttpProcessingError
 
 from waypost.clock import Clock, SystemClock
-from waypost.delivery.connector import AnswerProtocol, Connector, Exchange, Target, exchange_under_way, target_of
+from waypost.delivery.connector import (
+    AnswerProtocol,
+    Connector,
+    Exchange,
+    Target,
+    exchange_under_way,
+    is_final,
+    target_of,
+)
 from waypost.delivery.egress import EgressRules
-from waypost.delivery.failures import classify, on_one_line
+from waypost.delivery.failures import ANSWERED_TOO_EARLY, classify, on_one_line
 from waypost.delivery.lookup import Lookup, addresses_of
 from waypost.delivery.result import AttemptResult, Outcome, SendRequest, Timings
 from waypost.errors import CallerError
@@ -173,7 +181,7 @@ class _Pool:
 class _Attempt:
     """One attempt as it goes: what is known of the answer so far."""
 
-    __slots__ = ("_body", "_headers", "_started_at", "_status", "_truncated", "exchange", "started")
+    __slots__ = ("_body", "_headers", "_started_at", "_status", "_truncated", "_unread", "exchange", "started")
 
     def __init__(self, started_at: datetime) -> None:
         self._started_at = started_at
@@ -183,6 +191,7 @@ class _Attempt:
         self._headers: Mapping[str, str] = {}
         self._body = b""
         self._truncated = False
+        self._unread = False
 
     async def converse(self, connection: Connection, data: bytes) -> None:
         """Write the request and read its answer: the head, and at most ANSWER_BYTES_KEPT_MAX bytes of its body.
@@ -197,7 +206,8 @@ class _Attempt:
             protocol.set_response_params(read_until_eof=True, auto_decompress=False, read_bufsize=READ_BUFFER_BYTES)
             protocol.transport.write(data)
             await self._read(protocol)
-            is_whole = not self._truncated
+            self._unread = protocol.unsent_bytes() > 0
+            is_whole = not self._truncated and not self._unread
         finally:
             if is_whole:
                 connection.release()
@@ -207,7 +217,7 @@ class _Attempt:
     async def _read(self, protocol: AnswerProtocol) -> None:
         while True:
             head, content = await protocol.read()
-            if head.code >= 200 or head.code == 101:
+            if is_final(head.code):
                 break
         self._status = head.code
         self._headers = _headers_kept(head.headers)
@@ -220,7 +230,11 @@ class _Attempt:
     def answered(self) -> AttemptResult:
         """Give the result of a complete answer."""
         assert self._status is not None
-        return self._result("success" if 200 <= self._status < 300 else "status", None)
+        if not 200 <= self._status < 300:
+            return self._result("status", None)
+        if self._unread:  # whatever it says, it does not have the event
+            return self._result("bad_answer", ANSWERED_TOO_EARLY)
+        return self._result("success", None)
 
     def failed(self, outcome: Outcome, error_text: str) -> AttemptResult:
         """Give the result of an attempt that got no complete answer."""
