@@ -21,6 +21,7 @@ from waypost.events.patterns import Wants
 from waypost.ids import AccountId, EndpointId
 from waypost.log import accounts, deliveries, endpoints, events, leases, migration, owed, shipments, sources
 from waypost.log.accept import AcceptReport
+from waypost.log.committing import unavailable
 from waypost.log.database import READERS, Database, DatabaseProblem, open_database, reachable
 from waypost.log.group import Committed, Request
 from waypost.log.records import (
@@ -47,7 +48,7 @@ from waypost.log.records import (
 from waypost.log.shipments import ShipmentFilter
 from waypost.log.transaction import Once, Unit
 from waypost.log.vault import Vault, WrongKey
-from waypost.log.writer import Listener, Writer, unavailable
+from waypost.log.writer import Listener, Writer
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
