@@ -70,6 +70,19 @@ def apply_changes(document: Mapping[str, Any], changes: Sequence[Change]) -> dic
     return result
 
 
+def take_back(document: Mapping[str, Any], changes: Sequence[Change]) -> dict[str, Any]:
+    """Give the JSON of the older version, from the JSON of the newer one and the changes that led to it.
+
+    `document` is not touched. Items that were removed come back at the end of their list. A change of a place that is
+    not there any more (somebody changed it since) is passed over.
+    """
+    result: dict[str, Any] = _plain(document)
+    for change in reversed(changes):
+        steps = [step.replace("~1", "/").replace("~0", "~") for step in change.path.split("/")[1:]]
+        _take_back(result, steps, change)
+    return result
+
+
 def groups(changes: Sequence[Change]) -> tuple[ChangeGroup, ...]:
     """Name the groups that the changes belong to, each once, in alphabetical order.
 
@@ -198,6 +211,23 @@ def _apply(target: Any, steps: Sequence[str], change: Change) -> None:
             target[step].append(rest[0])
     else:
         _apply(target[step], rest, change)
+
+
+def _take_back(target: Any, steps: Sequence[str], change: Change) -> None:
+    step, rest = steps[0], steps[1:]
+    if isinstance(target, list):
+        position = next((place for place, item in enumerate(target) if item["id"] == step), len(target))
+        if not rest:
+            target[position : position + 1] = [] if change.op == "added" else [_plain(change.old)]
+        elif position < len(target):
+            _take_back(target[position], rest, change)
+    elif not rest:
+        target[step] = _plain(change.old)
+    elif step in SETS:
+        others = [text for text in target[step] if text != rest[0]]
+        target[step] = others if change.op == "added" else [*others, rest[0]]
+    elif target.get(step) is not None:
+        _take_back(target[step], rest, change)
 
 
 def _plain(value: Any) -> Any:
