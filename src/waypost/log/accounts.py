@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, Select, insert, select, update
+from sqlalchemy import Connection, Row, Select, delete, insert, select, update
 
 from waypost.clock import from_micros
 from waypost.errors import Conflict, InvalidDocument, NotFound
@@ -16,7 +16,7 @@ from waypost.ids import AccountId
 from waypost.log.cursors import page_of, read_name_cursor
 from waypost.log.database import insert_into
 from waypost.log.records import Account, AccountSettings, Page, Principal, TokenRecord
-from waypost.log.tables import accounts, tokens
+from waypost.log.tables import accounts, alerts, tokens
 from waypost.log.transaction import Tx, Unit
 
 DEFAULT_ACCOUNT = AccountId("default")
@@ -65,6 +65,7 @@ def change_account(account_id: AccountId, name: str | None, settings: AccountSet
         tx.connection.execute(update(accounts).where(accounts.c.account_id == account_id).values(**after))
         if settings is not None:
             tx.head(account_id).settings = settings
+            _follow(tx, account_id, tx.head(account_id).position, settings.alert_email)
         return read_account(tx.connection, account_id)
 
     return Unit(account_id, work, locks=True)
@@ -112,6 +113,17 @@ def ensure_operator(token: str) -> Unit[None]:
 def _insert_account(tx: Tx, account_id: AccountId, name: str, settings: AccountSettings) -> None:
     row = {"account_id": account_id, "name": name, "position": 0, "created_at": tx.now_us}
     tx.connection.execute(insert(accounts), row | {"settings": _encode_settings(settings)})
+    _follow(tx, account_id, 0, settings.alert_email)
+
+
+def _follow(tx: Tx, account_id: AccountId, position: int, alert_email: str | None) -> None:
+    """Begin to tell an account of what comes after `position`, or cease to when it has no address any more."""
+    mine = alerts.c.account_id == account_id
+    if alert_email is None:
+        tx.connection.execute(delete(alerts).where(mine))
+    elif tx.connection.execute(select(alerts.c.position).where(mine)).first() is None:
+        row = {"account_id": account_id, "position": position, "due_at": tx.now_us, "failures": 0}
+        tx.connection.execute(insert(alerts), row)
 
 
 def _insert_token(

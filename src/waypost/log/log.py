@@ -352,9 +352,19 @@ class Log:
             lambda connection: leases.load_endpoint(connection, self._vault, account_id, endpoint_id)
         )
 
+    async def load_endpoints(self, names: Sequence[Name]) -> dict[Name, LoadedEndpoint]:
+        """Give the same of many endpoints, as one moment saw them all; those that were deleted are left out."""
+        return await self._read(lambda connection: leases.load_endpoints(connection, self._vault, names))
+
     async def persist(self, writes: Sequence[EndpointWrite]) -> set[Name]:
         """Store what owners have to store, each endpoint whole or not at all; give those whose epoch was stale."""
         return await self.do(leases.persist(writes))
+
+    # -- upkeep
+
+    async def look(self, query: Callable[[Connection, Vault], T]) -> T:
+        """Give what a query of the modules for upkeep finds (expiry, alerts, erasure). It sees one state."""
+        return await self._read(lambda connection: query(connection, self._vault))
 
     # -- how
 
