@@ -95,8 +95,8 @@ class EndpointChanged:
     """An endpoint was made or changed, and the caller was told at `at`. `start_position` is where it starts.
 
     `wishes` are all versions, in order. `secrets` are those that may sign from now on, each with its end (None: none).
-    `asked_at` is when the call was made: in between the change may be in force or not. `start` is what was asked for when
-    it was made: `now`, `beginning` or a position. A change whose answer was lost is written down once it is known.
+    `asked_at` is when the call was made: in between the change may be in force or not. `start` is what was asked for
+    when it was made: `now`, `beginning` or a position. A change whose answer was lost is written down once it is known.
     """
 
     at: Microseconds
@@ -289,8 +289,8 @@ class Committed:
 
     Endpoint rows are those that differ from before, pending rows those put or gone, attempts and folds those added.
     `worker_epoch` maps the endpoints that a worker's write named to the epoch it wrote with; `refused` are those of
-    them of which nothing was stored. `lost_answer`: nobody was told. `rewritten` are events that were in the log and have
-    other bytes now. `store_clock` is the clock that leases are judged by, in microseconds since 1970.
+    them of which nothing was stored. `lost_answer`: nobody was told. `rewritten` are events that were in the log and
+    have other bytes now. `store_clock` is the clock that leases are judged by, in microseconds since 1970.
     """
 
     at: Microseconds
