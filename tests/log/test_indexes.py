@@ -26,6 +26,7 @@ from waypost.log import (
     owed,
     resending,
     shipments,
+    signing_keys,
     sources,
     transaction,
 )
@@ -58,6 +59,8 @@ STATEMENTS: dict[str, Executable] = {
     "endpoints": endpoints.endpoints_after(DEFAULT, "", 50),
     "versions": endpoints.versions_of(DEFAULT, ["ep_1"]),
     "newest secrets": endpoints.secrets_of(DEFAULT, ["ep_1"]),
+    "public keys": signing_keys.public_keys(DEFAULT, None, 0, ("", ""), 50),
+    "public keys of one": signing_keys.public_keys(DEFAULT, EP, 0, ("", ""), 50),
     "pending": leases.pending_of(DEFAULT, EP),
     "endpoints to load": endpoints.endpoint_rows(),
     "pending of many": leases.pending_of_many(),

@@ -12,6 +12,7 @@ from waypost.log.group import Committed, Request
 from waypost.log.idempotency import is_kept
 from waypost.log.log import Log
 from waypost.log.migration import Migrated, MigrationNeeded
+from waypost.log.own_events import NewType, OwnEvent, Posted, TypeChangedError
 from waypost.log.records import (
     Accepted,
     Account,
@@ -35,6 +36,7 @@ from waypost.log.records import (
     Page,
     PendingRow,
     Principal,
+    SigningKey,
     Source,
     Standing,
     Stats,
@@ -77,13 +79,17 @@ __all__ = [
     "MadeToken",
     "Migrated",
     "MigrationNeeded",
+    "NewType",
     "Once",
+    "OwnEvent",
     "Page",
     "PendingRow",
+    "Posted",
     "Principal",
     "Request",
     "Rotated",
     "ShipmentFilter",
+    "SigningKey",
     "Source",
     "Standing",
     "Stats",
@@ -91,6 +97,7 @@ __all__ = [
     "TakenMessage",
     "TokenRecord",
     "Tx",
+    "TypeChangedError",
     "Unit",
     "Vault",
     "Waiting",

@@ -6,18 +6,18 @@ so that every event is judged by the wishes of its own time, whenever it is aske
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cache
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, Select, and_, bindparam, delete, insert, or_, select, tuple_, update
+from sqlalchemy import Connection, Row, Select, and_, bindparam, delete, insert, select, tuple_, update
 
 from waypost.clock import from_micros, to_micros
 from waypost.errors import InvalidDocument, NotFound
 from waypost.events.patterns import Wants
 from waypost.ids import AccountId, EndpointId
-from waypost.log import auditing
+from waypost.log import auditing, signing_keys
 from waypost.log.cursors import page_of, read_name_cursor
 from waypost.log.database import insert_into
 from waypost.log.events import first_position_since
@@ -27,13 +27,12 @@ from waypost.log.records import (
     EndpointSettings,
     EndpointVersion,
     Page,
+    SigningKey,
     Standing,
 )
 from waypost.log.tables import endpoint_secrets, endpoint_versions, endpoints
 from waypost.log.transaction import Tx, Unit
 from waypost.log.vault import Vault, place
-
-OLD_SECRETS_MAX = 4  # that sign beside the newest one; further rotations end the oldest
 
 
 class _Sealed(msgspec.Struct):
@@ -45,10 +44,11 @@ class _Sealed(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class Rotated:
-    """The new secret of an endpoint, and until when the one before signs too."""
+    """The secret of an endpoint and its public key, if it has one, and until when those before sign too."""
 
     secret: str = field(repr=False)
     previous_expires_at: datetime | None
+    public_key: str | None = None
 
 
 # -- units -------------------------------------------------------------------------------------------------------------
@@ -60,12 +60,14 @@ def create_endpoint(
     wants: Wants,
     *,
     secret: str,
+    signing_key: SigningKey | None = None,
     start: str | int | datetime = "now",
     paused: bool = False,
 ) -> Unit[EndpointRecord]:
     """Make an endpoint that is owed the events after `start`: `now`, `beginning`, a position, or a time.
 
     A time means from the first event recorded at or after it. InvalidDocument when a position is not in the log yet.
+    `signing_key` is kept when the settings ask for the signature `v1a`.
     """
 
     def work(tx: Tx) -> EndpointRecord:
@@ -78,7 +80,9 @@ def create_endpoint(
         row = key | times | standing | progress | _settings_columns(tx.vault, account_id, endpoint_id, settings)
         tx.connection.execute(insert(endpoints), row)
         _put_version(tx, account_id, endpoint_id, cursor + 1, wants)
-        _put_secret(tx, account_id, endpoint_id, secret)
+        signing_keys.add_secrets(
+            tx, account_id, endpoint_id, secret, signing_key if "v1a" in settings.signature else None
+        )
         tx.changed_endpoints.add((account_id, endpoint_id))
         return read_endpoint(tx.connection, tx.vault, account_id, endpoint_id)
 
@@ -86,11 +90,17 @@ def create_endpoint(
 
 
 def change_endpoint(
-    account_id: AccountId, endpoint_id: EndpointId, settings: EndpointSettings, wants: Wants
+    account_id: AccountId,
+    endpoint_id: EndpointId,
+    settings: EndpointSettings,
+    wants: Wants,
+    *,
+    signing_key: SigningKey | None = None,
 ) -> Unit[EndpointRecord]:
     """Set an endpoint's settings whole, and what it wants of the events after the change.
 
-    Who makes the new settings out of the old ones reads those in the same unit, or two changes at once undo each other.
+    `signing_key` is kept when they ask for the signature `v1a` and it has no key yet. Who makes the new settings out of
+    the old ones reads those in the same unit, or two changes at once undo each other.
     """
 
     def work(tx: Tx) -> EndpointRecord:
@@ -100,6 +110,8 @@ def change_endpoint(
         tx.connection.execute(update(endpoints).where(_one(account_id, endpoint_id)).values(**columns))
         if wants != before.wants:
             _put_version(tx, account_id, endpoint_id, end + 1, wants)
+        if signing_key and "v1a" in settings.signature and not signing_keys.newest(before.secrets):
+            signing_keys.add_secret(tx, account_id, endpoint_id, signing_key.private_key, signing_key.public_key)
         tx.changed_endpoints.add((account_id, endpoint_id))
         return read_endpoint(tx.connection, tx.vault, account_id, endpoint_id)
 
@@ -155,60 +167,57 @@ def resume_endpoint(account_id: AccountId, endpoint_id: EndpointId) -> Unit[Endp
     return Unit(account_id, work)
 
 
-def rotate_secret(account_id: AccountId, endpoint_id: EndpointId, secret: str, overlap_s: int) -> Unit[Rotated]:
-    """Sign with a new secret from now on, and with the one before too for `overlap_s` seconds."""
+def rotate_secret(
+    account_id: AccountId,
+    endpoint_id: EndpointId,
+    secret: str,
+    overlap_s: int,
+    *,
+    signing_key: SigningKey | None = None,
+) -> Unit[Rotated]:
+    """Sign with a new secret from now on, and with the one before too for `overlap_s` seconds.
+
+    `signing_key` takes the place of the endpoint's key in the same way, if it has one.
+    """
 
     def work(tx: Tx) -> Rotated:
         endpoint = read_endpoint(tx.connection, tx.vault, account_id, endpoint_id)
-        expires_at = tx.now + timedelta(seconds=overlap_s)
-        mine = _secrets_of(account_id, endpoint_id)
-        secret_rows = endpoint_secrets.c
-        # Also those of earlier rotations: none signs longer than this overlap, and one too old for it ends at once.
-        ending = {"expires_at": to_micros(expires_at)}
-        lasting = or_(secret_rows.expires_at.is_(None), secret_rows.expires_at > ending["expires_at"])
-        tx.connection.execute(update(endpoint_secrets).where(mine, lasting).values(**ending))
-        tx.connection.execute(delete(endpoint_secrets).where(mine, secret_rows.expires_at <= tx.now_us))
-        _forget_oldest(tx, account_id, endpoint_id)
-        _put_secret(tx, account_id, endpoint_id, secret)
+        expires_at = signing_keys.end_secrets(tx, account_id, endpoint_id, overlap_s)
+        new_key = signing_key if signing_keys.newest(endpoint.secrets) else None
+        signing_keys.add_secrets(tx, account_id, endpoint_id, secret, new_key)
         tx.changed_endpoints.add((account_id, endpoint_id))
-        return Rotated(secret, expires_at if endpoint.secrets and overlap_s > 0 else None)
+        previous_expires_at = expires_at if endpoint.secrets and overlap_s > 0 else None
+        return Rotated(secret, previous_expires_at, new_key.public_key if new_key else None)
 
     return Unit(account_id, work)
 
 
-def _forget_oldest(tx: Tx, account_id: AccountId, endpoint_id: EndpointId) -> None:
-    """Let only so many old secrets sign that the header of their signatures stays small."""
-    columns = endpoint_secrets.c
-    mine = _secrets_of(account_id, endpoint_id)
-    newest_first = select(columns.secret_id).where(mine).order_by(columns.secret_id.desc())
-    for secret_id in tx.connection.execute(newest_first.offset(OLD_SECRETS_MAX)).scalars().all():
-        tx.connection.execute(delete(endpoint_secrets).where(mine, columns.secret_id == secret_id))
-
-
 def reveal_secret(account_id: AccountId, endpoint_id: EndpointId, actor: str) -> Unit[Rotated]:
-    """Give the secret of an endpoint, and write down that `actor` asked for it."""
+    """Give the secret of an endpoint and its public key, and write down that `actor` asked for it."""
 
     def work(tx: Tx) -> Rotated:
         endpoint = read_endpoint(tx.connection, tx.vault, account_id, endpoint_id)
         auditing.record(tx, account_id, actor=actor, action="endpoint.secret_revealed", subject=endpoint_id)
-        live = [
-            secret.expires_at for secret in endpoint.secrets[1:] if secret.expires_at and secret.expires_at > tx.now
-        ]
-        return Rotated(endpoint.secrets[0].secret, max(live, default=None))
+        shared = [secret for secret in endpoint.secrets if secret.public_key is None]
+        live = [secret.expires_at for secret in endpoint.secrets if secret.expires_at and secret.expires_at > tx.now]
+        key = signing_keys.newest(endpoint.secrets)
+        return Rotated(shared[0].secret, max(live, default=None), key.public_key if key else None)
 
     return Unit(account_id, work)
 
 
 def start_position(connection: Connection, account_id: AccountId, start: str | int | datetime, end: int) -> int:
-    """Give the position after which `start` means, in a log that ends at `end`. InvalidDocument past its end."""
+    """Give the position after which `start` means, in a log that ends at `end`. InvalidDocument past its end.
+
+    What has left by age is passed over: the beginning is the first event that is still there.
+    """
     if start == "now":
         return end
-    if start == "beginning":
-        return 0
     if isinstance(start, datetime):
         return first_position_since(connection, account_id, to_micros(start), end) - 1
-    if isinstance(start, int) and 0 <= start <= end:
-        return start
+    if start == "beginning" or (isinstance(start, int) and 0 <= start <= end):
+        before_first = first_position_since(connection, account_id, 0, end) - 1
+        return before_first if start == "beginning" else max(start, before_first)
     raise InvalidDocument(f"The log ends at position {end}; start at or before it.", path="/start")
 
 
@@ -230,13 +239,6 @@ def _put_version(tx: Tx, account_id: AccountId, endpoint_id: EndpointId, from_po
         index_elements=["account_id", "endpoint_id", "from_position"], set_={"wants": statement.excluded.wants}
     )
     tx.connection.execute(statement, row | {"wants": msgspec.json.encode(wants).decode()})
-
-
-def _put_secret(tx: Tx, account_id: AccountId, endpoint_id: EndpointId, secret: str) -> None:
-    secret_id = tx.ids.new("sec_", tx.now)
-    ciphertext = tx.vault.seal(secret.encode(), place("endpoint_secrets", account_id, endpoint_id, secret_id))
-    key = {"account_id": account_id, "endpoint_id": endpoint_id, "secret_id": secret_id}
-    tx.connection.execute(insert(endpoint_secrets), key | {"ciphertext": ciphertext, "created_at": tx.now_us})
 
 
 # -- reading -----------------------------------------------------------------------------------------------------------
@@ -298,7 +300,8 @@ def check_key(connection: Connection, vault: Vault) -> None:
 def _secret(vault: Vault, account_id: AccountId, row: Row[Any]) -> EndpointSecret:
     spot = place("endpoint_secrets", account_id, row.endpoint_id, row.secret_id)
     expires_at = None if row.expires_at is None else from_micros(row.expires_at)
-    return EndpointSecret(vault.open(row.ciphertext, spot).decode(), from_micros(row.created_at), expires_at)
+    secret = vault.open(row.ciphertext, spot).decode()
+    return EndpointSecret(secret, from_micros(row.created_at), expires_at, row.public_key)
 
 
 def _record(
@@ -348,10 +351,6 @@ def _one(account_id: AccountId, endpoint_id: EndpointId) -> Any:
     return and_(endpoints.c.account_id == account_id, endpoints.c.endpoint_id == endpoint_id)
 
 
-def _secrets_of(account_id: AccountId, endpoint_id: EndpointId) -> Any:
-    return and_(endpoint_secrets.c.account_id == account_id, endpoint_secrets.c.endpoint_id == endpoint_id)
-
-
 def endpoint_row(account_id: AccountId, endpoint_id: EndpointId) -> Select[Any]:
     """One endpoint. By the primary key."""
     return select(*endpoints.c).where(_one(account_id, endpoint_id))
@@ -381,7 +380,8 @@ def versions_of(account_id: AccountId, endpoint_ids: Sequence[str]) -> Select[An
 def secrets_of(account_id: AccountId, endpoint_ids: Sequence[str]) -> Select[Any]:
     """The secrets of these endpoints, newest first. Walks the primary key."""
     columns = endpoint_secrets.c
-    mine = select(columns.endpoint_id, columns.secret_id, columns.ciphertext, columns.created_at, columns.expires_at)
+    known = (columns.endpoint_id, columns.secret_id, columns.ciphertext, columns.public_key, columns.created_at)
+    mine = select(*known, columns.expires_at)
     mine = mine.where(columns.account_id == account_id, columns.endpoint_id.in_(endpoint_ids))
     # The newest has no end; among the others the ids sort as they were made.
     return mine.order_by(columns.endpoint_id, columns.secret_id.desc())

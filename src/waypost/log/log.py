@@ -17,9 +17,10 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from waypost.clock import Clock, IdSource, to_micros
+from waypost.events.own_types import OwnType
 from waypost.events.patterns import Wants
 from waypost.ids import AccountId, EndpointId
-from waypost.log import accounts, deliveries, endpoints, events, leases, migration, owed, shipments, sources
+from waypost.log import accounts, deliveries, endpoints, events, leases, migration, owed, own_events, shipments, sources
 from waypost.log.accept import AcceptReport
 from waypost.log.committing import unavailable
 from waypost.log.database import READERS, Database, DatabaseProblem, open_database, reachable
@@ -46,6 +47,7 @@ from waypost.log.records import (
     Waiting,
 )
 from waypost.log.shipments import ShipmentFilter
+from waypost.log.signing_keys import PublicKey, list_public_keys
 from waypost.log.transaction import Once, Unit
 from waypost.log.vault import Vault, WrongKey
 from waypost.log.writer import Listener, Writer
@@ -232,6 +234,24 @@ class Log:
         """Give the last position of the account's log; 0 while it is empty."""
         return await self._read(lambda connection: events.log_end(connection, account_id))
 
+    # -- types and events of the senders' own
+
+    async def own_type_names(self, account_id: AccountId) -> frozenset[str]:
+        """Give the names of the account's own types."""
+        return await self._read(lambda connection: own_events.type_names(connection, account_id))
+
+    async def find_own_type(self, account_id: AccountId, name: str) -> OwnType | None:
+        """Give a type of the account's own, or None."""
+        return await self._read(lambda connection: own_events.find_type(connection, account_id, name))
+
+    async def own_types_after(self, account_id: AccountId, name: str, limit: int) -> list[OwnType]:
+        """Give the account's own types past `name`, by name, at most `limit`."""
+        return await self._read(lambda connection: own_events.types_after(connection, account_id, name, limit))
+
+    async def is_posted(self, account_id: AccountId, event: own_events.OwnEvent) -> bool:
+        """Whether this event stands in the log under its id; Conflict when another one does."""
+        return await self._read(lambda connection: own_events.posted_before(connection, account_id, event) is not None)
+
     # -- endpoints and deliveries
 
     async def get_endpoint(self, account_id: AccountId, endpoint_id: EndpointId) -> EndpointRecord:
@@ -246,6 +266,14 @@ class Log:
         """Give a page of an account's endpoints, the oldest first."""
         return await self._read(
             lambda connection: endpoints.list_endpoints(connection, self._vault, account_id, limit, cursor)
+        )
+
+    async def public_keys(
+        self, account_id: AccountId, endpoint_id: EndpointId | None, now: datetime, limit: int, cursor: str | None
+    ) -> Page[PublicKey]:
+        """Give a page of the public keys that sign at `now`; an account or endpoint that does not exist has none."""
+        return await self._read(
+            lambda connection: list_public_keys(connection, account_id, endpoint_id, now, limit, cursor)
         )
 
     async def waiting(self, account_id: AccountId, endpoint_id: EndpointId) -> Waiting:
@@ -336,7 +364,7 @@ class Log:
 
         Call it again for those made later.
         """
-        return await self.do(leases.take_leases(owner, ttl_s, limit, held))
+        return await self.do(leases.take_leases(owner, ttl_s, limit, held, alone=self._database.is_sqlite))
 
     async def renew_lease(self, owner: str, ttl_s: float) -> bool:
         """Keep a worker alive. False when its lease had lapsed: begin anew, under another owner's name."""
@@ -383,10 +411,6 @@ class Log:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._readers, call)
         except (DBAPIError, PoolTimeout) as error:
-    async def load_endpoints(self, names: Sequence[Name]) -> dict[Name, LoadedEndpoint]:
-        """Give the same of many endpoints, as one moment saw them all; those that were deleted are left out."""
-        return await self._read(lambda connection: leases.load_endpoints(connection, self._vault, names))
-
             raise unavailable("The database is away; try again.") from error
 
     def _query(self, query: Callable[[Connection], T]) -> T:

@@ -153,6 +153,8 @@ class EndpointSettings(msgspec.Struct, frozen=True, kw_only=True):
     payload: str = "full"
     personal_data: bool = True
     format: str = "waypost"
+    batch_size: int = 100
+    batch_wait_ms: int = 1000
     ordering: str = "shipment"
     auth: dict[str, str] = msgspec.field(default_factory=lambda: {"type": "none"})
     headers: dict[str, str] = {}
@@ -176,11 +178,28 @@ class EndpointVersion:
 
 @dataclass(frozen=True, slots=True)
 class EndpointSecret:
-    """A signing secret in clear (`whsec_…`); `expires_at` is the end of its overlap, None for the newest."""
+    """What signs, in clear: a secret (`whsec_…`), or a private key (`whsk_…`) with its `public_key` (`whpk_…`).
+
+    `expires_at` is the end of its overlap, None for the newest of its kind.
+    """
 
     secret: str = field(repr=False)
     created_at: datetime
     expires_at: datetime | None = None
+    public_key: str | None = None
+
+    @property
+    def scheme(self) -> str:
+        """The kind of signatures it makes: `v1` or `v1a`."""
+        return "v1" if self.public_key is None else "v1a"
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """An Ed25519 key pair (`whsk_…`, `whpk_…`) to sign with."""
+
+    private_key: str = field(repr=False)
+    public_key: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,7 +272,8 @@ class Waiting:
 class PendingRow:
     """A delivery that the cursor may pass: it waits for a retry, behind another of its key, or was asked for again.
 
-    `state` is `retrying`, `waiting` or `resend`; `due_at` may be None only while `waiting`.
+    `state` is `retrying`, `waiting` or `resend`; `due_at` may be None only while `waiting`. `type` is the event's.
+    Rows with one `batch_id` go out together, in one request; `replay_id` names the job that asked for it.
     """
 
     position: int
@@ -265,6 +285,9 @@ class PendingRow:
     attempts: int = 0
     first_attempt_at: int | None = None
     last_attempt_at: int | None = None
+    type: str = ""
+    batch_id: str | None = None
+    replay_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -230,6 +230,7 @@ endpoint_secrets = Table(
     Column("endpoint_id", TEXT, nullable=False),
     Column("secret_id", TEXT, nullable=False),
     Column("ciphertext", LargeBinary, nullable=False),
+    Column("public_key", TEXT, comment="of an Ed25519 key; none for a secret that is shared"),
     Column("created_at", INSTANT, nullable=False),
     Column("expires_at", INSTANT, comment="the end of the overlap; none while it is the newest"),
     PrimaryKeyConstraint("account_id", "endpoint_id", "secret_id", name="endpoint_secrets_pk"),
@@ -240,6 +241,14 @@ endpoint_secrets = Table(
         ondelete="CASCADE",
     ),
     sqlite_with_rowid=False,
+)
+Index(
+    "endpoint_secrets_published",
+    endpoint_secrets.c.account_id,
+    endpoint_secrets.c.endpoint_id,
+    endpoint_secrets.c.secret_id,
+    sqlite_where=text("public_key IS NOT NULL"),
+    postgresql_where=text("public_key IS NOT NULL"),
 )
 
 pending = Table(
@@ -256,6 +265,9 @@ pending = Table(
     Column("attempts", BigInteger, nullable=False, comment="all of them"),
     Column("first_attempt_at", INSTANT),
     Column("last_attempt_at", INSTANT),
+    Column("type", TEXT, nullable=False, comment="of the event"),
+    Column("batch_id", TEXT, comment="of the batch it is part of, which goes out with the same events each time"),
+    Column("replay_id", TEXT, comment="of the job that sends it again"),
     PrimaryKeyConstraint("account_id", "endpoint_id", "position", name="pending_pk"),
     ForeignKeyConstraint(
         ["account_id", "endpoint_id"],
@@ -268,6 +280,25 @@ pending = Table(
     sqlite_with_rowid=False,
 )
 Index("pending_by_key", pending.c.account_id, pending.c.endpoint_id, pending.c.key, pending.c.position)
+
+folded = Table(
+    "folded",
+    metadata,
+    Column("account_id", TEXT, nullable=False),
+    Column("endpoint_id", TEXT, nullable=False),
+    Column("position", BigInteger, nullable=False, comment="of an event that does not go out by itself"),
+    Column("into_position", BigInteger, nullable=False, comment="of the newer event that it goes out with"),
+    PrimaryKeyConstraint("account_id", "endpoint_id", "position", name="folded_pk"),
+    ForeignKeyConstraint(
+        ["account_id", "endpoint_id"],
+        ["endpoints.account_id", "endpoints.endpoint_id"],
+        name="folded_endpoint_fk",
+        ondelete="CASCADE",
+    ),
+    CheckConstraint("into_position > position", name="folded_into_a_newer_one"),
+    sqlite_with_rowid=False,
+)
+Index("folded_by_holder", folded.c.account_id, folded.c.endpoint_id, folded.c.into_position)
 
 # No foreign key: attempts outlive their endpoint, and deleting an endpoint must not delete a million rows.
 attempts = Table(

@@ -376,6 +376,7 @@ def upgrade() -> None:
         sa.Column("endpoint_id", TEXT, nullable=False),
         sa.Column("secret_id", TEXT, nullable=False),
         sa.Column("ciphertext", sa.LargeBinary(), nullable=False),
+        sa.Column("public_key", TEXT, nullable=True, comment="of an Ed25519 key; none for a secret that is shared"),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column(
             "expires_at", sa.BigInteger(), nullable=True, comment="the end of the overlap; none while it is the newest"
@@ -388,6 +389,14 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("account_id", "endpoint_id", "secret_id", name="endpoint_secrets_pk"),
         sqlite_with_rowid=False,
+    )
+    op.create_index(
+        "endpoint_secrets_published",
+        "endpoint_secrets",
+        ["account_id", "endpoint_id", "secret_id"],
+        unique=False,
+        sqlite_where=sa.text("public_key IS NOT NULL"),
+        postgresql_where=sa.text("public_key IS NOT NULL"),
     )
     op.create_table(
         "endpoint_versions",
@@ -422,6 +431,14 @@ def upgrade() -> None:
         sa.Column("attempts", sa.BigInteger(), nullable=False, comment="all of them"),
         sa.Column("first_attempt_at", sa.BigInteger(), nullable=True),
         sa.Column("last_attempt_at", sa.BigInteger(), nullable=True),
+        sa.Column("type", TEXT, nullable=False, comment="of the event"),
+        sa.Column(
+            "batch_id",
+            TEXT,
+            nullable=True,
+            comment="of the batch it is part of, which goes out with the same events each time",
+        ),
+        sa.Column("replay_id", TEXT, nullable=True, comment="of the job that sends it again"),
         sa.CheckConstraint("state = 'waiting' OR due_at IS NOT NULL", name="pending_due_unless_waiting"),
         sa.CheckConstraint("state IN ('retrying', 'waiting', 'resend')", name="pending_state_known"),
         sa.ForeignKeyConstraint(
@@ -434,6 +451,27 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index("pending_by_key", "pending", ["account_id", "endpoint_id", "key", "position"], unique=False)
+    op.create_table(
+        "folded",
+        sa.Column("account_id", TEXT, nullable=False),
+        sa.Column("endpoint_id", TEXT, nullable=False),
+        sa.Column(
+            "position", sa.BigInteger(), nullable=False, comment="of an event that does not go out by itself"
+        ),
+        sa.Column(
+            "into_position", sa.BigInteger(), nullable=False, comment="of the newer event that it goes out with"
+        ),
+        sa.CheckConstraint("into_position > position", name="folded_into_a_newer_one"),
+        sa.ForeignKeyConstraint(
+            ["account_id", "endpoint_id"],
+            ["endpoints.account_id", "endpoints.endpoint_id"],
+            name="folded_endpoint_fk",
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("account_id", "endpoint_id", "position", name="folded_pk"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("folded_by_holder", "folded", ["account_id", "endpoint_id", "into_position"], unique=False)
     op.create_table(
         "expiry_notices",
         sa.Column("account_id", TEXT, nullable=False),
