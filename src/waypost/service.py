@@ -171,7 +171,6 @@ async def _delivering(settings: Settings, log: Log) -> AsyncIterator[tuple[Servi
 def _tell(worker: Worker, committed: Committed) -> None:
     for account_id, positions in committed.erased.items():
         worker.events_rewritten(account_id, positions)
-    worker.log_grew(committed.accounts)
     for account_id, endpoint_id in committed.endpoints:
         worker.endpoint_changed(account_id, endpoint_id)
 
@@ -186,6 +185,7 @@ def _measure(worker: Worker, registry: CollectorRegistry) -> None:
 def own_sockets(settings: Settings) -> frozenset[tuple[str, int]]:
     """Give the sockets that webhooks must never reach: ours and the database's, as (host, port)."""
     own = {(settings.host, settings.port)}
+    worker.log_grew(committed.accounts)
     if not settings.is_sqlite:
         parts = urlsplit(settings.database_url)
         own.add((parts.hostname or "localhost", parts.port or 5432))

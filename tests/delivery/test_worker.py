@@ -72,9 +72,9 @@ async def working(log, owner="one"):
     def tell(committed):
         for account_id, positions in committed.erased.items():
             worker.events_rewritten(account_id, positions)
-        worker.log_grew(committed.accounts)
         for name in committed.endpoints:
             worker.endpoint_changed(*name)
+        worker.log_grew(committed.accounts)
 
     log.on_commit(tell)
     running = asyncio.create_task(worker.run())

@@ -60,9 +60,9 @@ async def working_through(log, store, clock=None):
     def tell(committed):
         for account_id, positions in committed.erased.items():
             worker.events_rewritten(account_id, positions)
-        worker.log_grew(committed.accounts)
         for name in committed.endpoints:
             worker.endpoint_changed(*name)
+        worker.log_grew(committed.accounts)
 
     log.on_commit(tell)
     running = asyncio.create_task(worker.run())
@@ -142,11 +142,11 @@ async def test_a_database_that_is_away_for_a_moment_while_endpoints_start_costs_
     class Away(Between):
         been_away = False
 
-        async def load_endpoint(self, *key):
+        async def load_endpoints(self, names):
             if not self.been_away:
                 self.been_away = True
                 raise Unavailable("away")
-            return await self.log.load_endpoint(*key)
+            return await self.log.load_endpoints(names)
 
     async with receiving(TAKEN) as receiver:
         mine = [await an_endpoint(log, receiver.url) for _ in range(3)]
@@ -410,8 +410,8 @@ async def test_an_endpoint_paused_again_before_the_worker_looked_stays_paused(lo
 
 async def test_a_pause_that_comes_while_an_endpoint_is_started_is_taken_in(log):
     class Slow(Between):
-        async def load_endpoint(self, *key):
-            loaded = await self.log.load_endpoint(*key)
+        async def load_endpoints(self, names):
+            loaded = await self.log.load_endpoints(names)
             if not self.reading.is_set():
                 self.reading.set()
                 await self.go.wait()

@@ -32,6 +32,7 @@ from waypost.delivery.schedule import (
 from waypost.delivery.signals import (
     Answer,
     AttemptEnded,
+    CursorDue,
     Effect,
     LogGrew,
     LogRead,
@@ -177,11 +178,11 @@ class Engine:
                 self._resumed(now, paused=paused)
             case ResendAsked(rows):
                 self._resend_asked(rows, now)
-            case TimeIs():
+            case TimeIs() | CursorDue():
                 pass
             case _:
                 assert_never(signal)
-        self._advance_cursor(now)
+        self._advance_cursor(now, due=isinstance(signal, CursorDue))
         self._send_what_may_go(now)
         self._read_on(now)
         wake_at = self._wake_at(now)
@@ -212,6 +213,32 @@ class Engine:
     def idle(self) -> bool:
         """Whether all that the log holds is settled and nothing is out."""
         return not self._deliveries and not self._resends and self._read_through >= self._log_end
+
+    @property
+    def read_through(self) -> int:
+        """How far the log was read."""
+        return self._read_through
+
+    @property
+    def cursor_told(self) -> int:
+        """The cursor as it was last told to be stored."""
+        return self._cursor_told
+
+    @property
+    def sated(self) -> bool:
+        """Whether nothing but a signal from outside, or a new event that it wants, can give it something to do."""
+        return self.idle and not self._reading and not self._in_flight
+
+    @property
+    def deaf(self) -> bool:
+        """Whether it takes nothing of the log for now, however far that goes."""
+        if self._reading:
+            return False
+        if self.paused:
+            return bool(self._window)
+        if self.standing.health is Health.FAILING:
+            return len(self._window) >= READ_AHEAD
+        return self.standing.health is Health.SUSPENDED
 
     def phase(self, position: int) -> Phase | None:
         """Where an owed delivery stands; None when it is settled or was not read yet."""
@@ -500,7 +527,7 @@ class Engine:
 
     # -- what follows
 
-    def _advance_cursor(self, now: int) -> None:
+    def _advance_cursor(self, now: int, *, due: bool) -> None:
         """Move the cursor over all that is settled or written down, writing down what waits behind a pending one."""
         if self.standing.health is Health.ACTIVE and not self.paused:
             self._write_down_waiting()
@@ -515,7 +542,8 @@ class Engine:
             self.cursor = cursor
         lag = self.cursor - self._cursor_told
         if lag and (
-            self._persist_open()
+            due
+            or self._persist_open()
             or lag >= CURSOR_LAG_MAX
             or now - self._cursor_told_at >= CURSOR_LAG_S_MAX * SECOND
         ):  # fmt: skip

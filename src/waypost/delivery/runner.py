@@ -42,13 +42,14 @@ from waypost.delivery.signals import (
     Verdict,
     WakeAt,
 )
-from waypost.events import patterns
+from waypost.events.patterns import Wants, matcher_of
 from waypost.ids import AccountId, EndpointId, EventId
 from waypost.log.erasure import erase_answer
 from waypost.log.records import (
     Announcement,
     AttemptRow,
     EndpointRecord,
+    EndpointVersion,
     EndpointWrite,
     Lease,
     LoadedEndpoint,
@@ -88,6 +89,14 @@ class Host(Protocol):
 
     def broke(self, runner: "Runner") -> None:
         """Begin anew with an endpoint whose engine failed."""
+        ...
+
+    def rest(self, runner: "Runner", wants: Wants | None) -> bool:
+        """Let it rest until the log brings what it `wants`; None when nothing there concerns it for now."""
+        ...
+
+    def rouse(self, runner: "Runner") -> None:
+        """Let it catch up with what was judged for it while it rested."""
         ...
 
     def may_send(self, start: Callable[[], None]) -> bool:
@@ -161,7 +170,7 @@ def pending_of(row: PendingRow) -> Pending:
     """Give a stored row in the engine's words."""
     return Pending(
         row.position, row.key, PendingState(row.state), row.due_at or 0, row.failures, row.attempts,
-        row.first_attempt_at, row.last_attempt_at,
+        row.first_attempt_at, row.last_attempt_at, row.type, row.replay_id,
     )  # fmt: skip
 
 
@@ -195,6 +204,10 @@ class Runner:
         self._taking = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0
+        self._resting = False
+        self._outdated = False  # what it wants was changed, and is not known here yet
+        self._to_read: ReadLog | None = None  # what waits for that
+        self._to_judge: list[LogRow] | None = None
         self._use(loaded.endpoint)
         self._health = Health(loaded.endpoint.standing.health)
         self.engine = Engine(engine_settings(loaded.endpoint), engine_start(loaded), host.now_us())
@@ -203,7 +216,20 @@ class Runner:
 
     def give(self, signal: Signal) -> None:
         """Tell the engine, and do what follows. A signal that comes meanwhile waits its turn."""
+        if self._resting and not self.dropped:
+            self._host.rouse(self)
         self._signals.append(signal)
+        self.go_on()
+
+    def catch_up(self, through: int, end: int) -> None:
+        """Get up: nothing the log holds up to `through` is wanted, and it ends at `end`. Say `go_on` then."""
+        self._resting = False
+        if through > self.engine.read_through:
+            self._signals.append(LogRead((), through))
+        self._signals.append(LogGrew(end))
+
+    def go_on(self) -> None:
+        """Do what follows from the signals that wait."""
         if self._taking or self.dropped:
             return
         self._taking = True
@@ -216,9 +242,20 @@ class Runner:
             self._host.broke(self)
         finally:
             self._taking = False
+        if not self.dropped and not self._outdated:
+            self._rest_if_there_is_nothing_to_do()
 
-    def refresh(self, loaded: LoadedEndpoint) -> None:
-        """Take over what was changed from outside: settings, secrets, wishes, pause, resume and resends."""
+    def expect_change(self) -> None:
+        """Judge no event until `refresh`: what is wanted of those to come is not known here yet."""
+        self._outdated = True
+        if self._resting:
+            self.give(TimeIs())
+
+    def refresh(self, loaded: LoadedEndpoint, *, is_latest: bool) -> None:
+        """Take over what was changed from outside: settings, secrets, wishes, pause, resume and resends.
+
+        `is_latest` False: another change was made meanwhile, and another refresh follows.
+        """
         endpoint = loaded.endpoint
         resumed = endpoint.standing.version != self.endpoint.standing.version
         url_changed = endpoint.settings.url != self.endpoint.settings.url
@@ -236,7 +273,18 @@ class Runner:
         asked = [row for row in loaded.pending if row.attempts >= settled.get(row.position, 0)]
         self._events.update({row.position: row.event_id for row in asked})
         self.give(ResendAsked(tuple(pending_of(row) for row in asked)))
+        if is_latest:
+            self._judge_what_waits()
         self.give(LogGrew(loaded.log_position))
+
+    def _judge_what_waits(self) -> None:
+        self._outdated = False
+        rows, self._to_judge = self._to_judge, None
+        if rows is not None:
+            self._read(rows)
+        to_read, self._to_read = self._to_read, None
+        if to_read is not None:
+            self._do(to_read)
 
     def begin_reading(self) -> None:
         """Note that the rows are read from now on: what is settled meanwhile, or not on disk yet, is not taken anew."""
@@ -282,6 +330,8 @@ class Runner:
             case Send():
                 if self._host.may_send(lambda: self._start(effect)):
                     self._start(effect)
+            case ReadLog() if self._outdated:
+                self._to_read = effect
             case ReadLog(after, limit):
                 rows = self._host.rows.after(self._account_id, after, limit)
                 if rows:
@@ -371,6 +421,9 @@ class Runner:
             self.give(LogRead((), after))
 
     def _read(self, rows: list[LogRow]) -> None:
+        if self._outdated:
+            self._to_judge = rows
+            return
         owed = []
         for row in rows:
             if self._wants(row):
@@ -396,6 +449,17 @@ class Runner:
         self._timer_at = at
         delay_s = max(0, at - self._host.now_us()) / 1_000_000
         self._timer = asyncio.get_running_loop().call_later(delay_s, self._wake)
+
+    def _rest_if_there_is_nothing_to_do(self) -> None:
+        engine = self.engine
+        if engine.sated:
+            if self._wants_since <= engine.read_through + 1 and self._host.rest(self, self.wants):
+                self._resting = True
+                if self._timer is not None:  # it would only remind of the cursor, as those do that it rests among
+                    self._timer.cancel()
+                    self._timer = None
+        elif engine.deaf:
+            self._resting = self._host.rest(self, None)
 
     def _wake(self) -> None:
         self._timer = None
@@ -489,9 +553,9 @@ class Runner:
     def _use(self, endpoint: EndpointRecord) -> None:
         self.endpoint = endpoint
         self._pool_key = f"{endpoint.account_id}/{endpoint.endpoint_id}"
-        self._matchers = [
-            (version.from_position, patterns.compile(version.wants)) for version in reversed(endpoint.versions)
-        ]
+        newest = endpoint.versions[-1] if endpoint.versions else EndpointVersion(0, Wants(patterns=()))
+        self._wants_since, self.wants = newest.from_position, newest.wants
+        self._matchers = [(version.from_position, matcher_of(version.wants)) for version in reversed(endpoint.versions)]
 
     def _live_secrets(self, now: datetime) -> list[str]:
         return [

@@ -169,10 +169,18 @@ class ResendAsked:
 
 @dataclass(frozen=True, slots=True)
 class TimeIs:
+@dataclass(frozen=True, slots=True)
+class CursorDue:
+    """The cursor is to be stored now if it has moved, however little."""
+
+
     """Nothing happened but time."""
 
 
-Signal = LogGrew | LogRead | AttemptEnded | NotSent | Stored | SettingsChanged | Paused | Resumed | ResendAsked | TimeIs
+Signal = (
+    LogGrew | LogRead | AttemptEnded | NotSent | Stored | SettingsChanged | Paused | Resumed | ResendAsked | CursorDue
+    | TimeIs
+)  # fmt: skip
 
 # -- effects ---------------------------------------------------------------------------------------------------------
 

@@ -10,17 +10,20 @@ import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from math import inf
 from typing import Any, Protocol, TypeVar
 
 import structlog
 
 from waypost.clock import Clock, IdSource, to_micros
+from waypost.delivery.audience import REMIND_EVERY_S, Audience
 from waypost.delivery.rows import RowCache
 from waypost.delivery.runner import Key, Runner
 from waypost.delivery.sender import Sender
 from waypost.delivery.signals import LogGrew, TimeIs
 from waypost.errors import NotFound, Unavailable
+from waypost.events.patterns import Wants
 from waypost.ids import AccountId, EndpointId
 from waypost.log.records import EndpointWrite, Lease, LoadedEndpoint, LogRow
 
@@ -28,6 +31,7 @@ UNSTORED_MAX = 2_000  # attempts whose results may wait for a slow disk before n
 LEASE_TTL_S = 5.0
 LEASE_EVERY_S = 1.5
 LEASES_A_ROUND = 1_000
+STARTED_TOGETHER = 200  # loaded by a few statements, and started in one turn of the event loop
 WRITES_A_TIME = 1_000  # endpoints in one transaction; their names are parameters of one statement
 PAUSE_S_MIN, PAUSE_S_MAX = 0.05, 5.0
 ASIDE_S_MIN, ASIDE_S_MAX = 1.0, 300.0  # until an endpoint that broke is begun anew, longer each time
@@ -56,6 +60,10 @@ class Store(Protocol):
 
     async def load_endpoint(self, account_id: AccountId, endpoint_id: EndpointId) -> LoadedEndpoint:
         """Give all that an owner needs. Raises NotFound when the endpoint is gone."""
+        ...
+
+    async def load_endpoints(self, names: Sequence[Key]) -> Mapping[Key, LoadedEndpoint]:
+        """Give the same of many endpoints; those that are gone are left out."""
         ...
 
     async def events_after(self, account_id: AccountId, position: int, limit: int) -> list[LogRow]:
@@ -91,18 +99,25 @@ class Worker:
         *,
         owner: str,
         dice: random.Random | None = None,
+        lease_ttl_s: float = LEASE_TTL_S,
+        lease_every_s: float = LEASE_EVERY_S,
     ) -> None:
-        """`owner` names this process in leases; `dice` draws the jitter."""
+        """`owner` names this process in leases; `dice` draws the jitter.
+
+        A lease holds for `lease_ttl_s` and is renewed every `lease_every_s`: so long a dead worker's endpoints wait.
+        """
         self.clock = clock
         self.ids = ids
         self.sender = sender
         self.rows = RowCache()
         self.owner = owner
         self._store = store
+        self._lease_ttl_s = lease_ttl_s
+        self._lease_every_s = lease_every_s
         self._dice = dice or random.Random()  # noqa: S311 - jitter, not a secret
         self._anchor_us = to_micros(clock.now()) - round(clock.monotonic() * 1_000_000)
         self._runners: dict[Key, Runner] = {}
-        self._by_account: dict[AccountId, dict[Key, Runner]] = {}
+        self._audiences: dict[AccountId, Audience] = {}
         self._ends: dict[AccountId, int] = {}
         self._erasures = 0
         self._reading: dict[tuple[AccountId, int], asyncio.Future[list[LogRow]]] = {}
@@ -127,22 +142,24 @@ class Worker:
         """Deliver until cancelled; then let what is out end, store what came of it and let the leases go."""
         leases = asyncio.create_task(self._forever("leases", self._hold_leases))
         store = asyncio.create_task(self._forever("store", self._store_what_waits))
+        cursors = asyncio.create_task(self._forever("cursors", self._remind_of_cursors))
         if started:
             started()
         try:
-            await asyncio.gather(asyncio.shield(leases), asyncio.shield(store))
+            await asyncio.gather(asyncio.shield(leases), asyncio.shield(store), asyncio.shield(cursors))
         finally:
             leases.cancel()
+            cursors.cancel()
             await self._wind_down()
             store.cancel()
-            await asyncio.gather(leases, store, return_exceptions=True)
+            await asyncio.gather(leases, store, cursors, return_exceptions=True)
 
     def log_grew(self, ends: Mapping[AccountId, int]) -> None:
         """Say that accounts' logs now end at these positions. Call it in the event loop."""
         for account_id, end in ends.items():
             self._ends[account_id] = max(end, self._ends.get(account_id, 0))
-            for runner in tuple(self._by_account.get(account_id, {}).values()):
-                runner.give(LogGrew(end))
+            if (audience := self._audiences.get(account_id)) is not None:
+                audience.grew(end)
 
     def events_rewritten(self, account_id: AccountId, positions: Iterable[int]) -> None:
         """Say that an erasure rewrote events: what is remembered of them must not go out. In the event loop."""
@@ -150,7 +167,7 @@ class Worker:
         rewritten = frozenset(positions)
         for position in rewritten:
             self.rows.forget(account_id, position)
-        for runner in self._by_account.get(account_id, {}).values():
+        for runner in self._audiences.get(account_id, ()):
             runner.forget_answers(rewritten)
 
     def broke(self, runner: Runner) -> None:
@@ -162,8 +179,13 @@ class Worker:
             self._drop(runner.key)
 
     def endpoint_changed(self, account_id: AccountId, endpoint_id: EndpointId) -> None:
-        """Say that an endpoint was made, changed, paused, resumed, deleted or asked to resend. In the event loop."""
+        """Say that an endpoint was made, changed, paused, resumed, deleted or asked to resend. In the event loop.
+
+        Of one commit say this before `log_grew`: events that came with the change are judged by what it says.
+        """
         key = (account_id, endpoint_id)
+        if (runner := self._runners.get(key)) is not None:
+            runner.expect_change()
         if key in self._to_sync:
             self._to_sync[key] = True  # once more, since what is being read may be older than this
             return
@@ -187,7 +209,9 @@ class Worker:
     @property
     def idle(self) -> bool:
         """Whether nothing is owed, out or to be stored, as far as this worker knows."""
-        return not self._to_store and not self._unstored and all(run.engine.idle for run in self._runners.values())
+        stored = not self._to_store and not self._unstored
+        judged = all(audience.idle for audience in self._audiences.values())
+        return stored and judged and all(run.engine.idle for run in self._runners.values())
 
     # -- what runners call
 
@@ -210,6 +234,14 @@ class Worker:
         self._to_store[runner.key] = runner
         self._waiting += attempts
         self._store_wanted.set()
+
+    def rest(self, runner: Runner, wants: Wants | None) -> bool:
+        """Let an endpoint rest until its account's log brings what it `wants`; None when nothing there concerns it."""
+        return self._audiences[runner.key[0]].rest(runner, wants, self.clock.monotonic())
+
+    def rouse(self, runner: Runner) -> None:
+        """Let an endpoint catch up with what was judged for it while it rested."""
+        self._audiences[runner.key[0]].rouse(runner)
 
     def may_send(self, start: Callable[[], None]) -> bool:
         """Say whether an attempt may go out now; when not, `start` is called once it may."""
@@ -260,9 +292,9 @@ class Worker:
         if await self._start_more() == LEASES_A_ROUND:
             return
         self._leases_held = True
-        await asyncio.sleep(LEASE_EVERY_S)
+        await asyncio.sleep(self._lease_every_s)
         began = self.clock.monotonic()
-        if await self._store.renew_lease(self.owner, ttl_s=LEASE_TTL_S):
+        if await self._store.renew_lease(self.owner, ttl_s=self._lease_ttl_s):
             self._renewed(began)
         else:
             self._ours_until = -inf
@@ -270,7 +302,7 @@ class Worker:
     def _renewed(self, began: float) -> None:
         """Note that a call that began at `began` renewed our lease. One that has lapsed meanwhile is not ours again."""
         if self.is_ours():
-            self._ours_until = began + LEASE_TTL_S
+            self._ours_until = began + self._lease_ttl_s
 
     async def _let_go(self) -> None:
         """Give up what others may have taken, once what is known is stored as far as they have not."""
@@ -281,44 +313,62 @@ class Worker:
         for key in tuple(self._runners):
             self._drop(key)
         self._to_start.clear()
-        self._ours_until = self.clock.monotonic() + LEASE_TTL_S  # nothing is held, so nothing can lapse
+        self._ours_until = self.clock.monotonic() + self._lease_ttl_s  # nothing is held, so nothing can lapse
 
-    async def _start_more(self) -> int:
-        """Take leases and start their endpoints; what the database did not let us start is started by the next call."""
+    async def _start_more(self, wanted: Key | None = None) -> int:
+        """Take leases and start their endpoints; what the database did not let us start is started by the next call.
+
+        Nothing is to be done when `wanted` was started meanwhile, by a call that others wait behind.
+        """
         async with self._starting:
+            if wanted in self._runners:
+                return 0
             if not self.is_ours():
                 await self._let_go()
             began = self.clock.monotonic()
             resting = {key for key, aside in self._aside.items() if aside.until > began}
             held = frozenset(self._runners) | self._to_start.keys() | resting
-            taken = await self._store.take_leases(self.owner, ttl_s=LEASE_TTL_S, limit=LEASES_A_ROUND, held=held)
+            taken = await self._store.take_leases(
+                self.owner, ttl_s=self._lease_ttl_s, limit=LEASES_A_ROUND, held=held
+            )
             self._renewed(began)
             self._to_start |= {(lease.account_id, lease.endpoint_id): lease for lease in taken}
-            for key, lease in tuple(self._to_start.items()):
-                await self._start_alone(lease)
-                del self._to_start[key]
+            while self._to_start:
+                await self._start_some(list(islice(self._to_start, STARTED_TOGETHER)))
             return len(taken)
 
-    async def _start_alone(self, lease: Lease) -> None:
-        """Start one endpoint; what is wrong with it costs only itself."""
+    async def _start_some(self, keys: list[Key]) -> None:
+        """Start these endpoints of `_to_start`; what is wrong with one costs only itself."""
+        for key, loaded in (await self._load(keys)).items():
+            try:
+                self._start(self._to_start[key], loaded)
+            except Exception:
+                log.exception("endpoint_not_started", account_id=key[0], endpoint_id=key[1])
+        for key in keys:
+            del self._to_start[key]  # also of those that were deleted since the lease was taken
+
+    async def _load(self, keys: list[Key]) -> Mapping[Key, LoadedEndpoint]:
+        """Load these endpoints; one that cannot be read is left out, and the log says why."""
         try:
-            await self._start(lease)
+            return await self._store.load_endpoints(keys)
         except Unavailable:
             raise
         except Exception:
-            log.exception("endpoint_not_started", account_id=lease.account_id, endpoint_id=lease.endpoint_id)
+            if len(keys) == 1:
+                log.exception("endpoint_not_started", account_id=keys[0][0], endpoint_id=keys[0][1])
+                return {}
+        return {key: loaded for one in keys for key, loaded in (await self._load([one])).items()}
 
-    async def _start(self, lease: Lease) -> None:
-        try:
-            loaded = await self._store.load_endpoint(lease.account_id, lease.endpoint_id)
-        except NotFound:
-            return  # deleted since the lease was taken
-        self._drop((lease.account_id, lease.endpoint_id))
-        runner = Runner(self, lease, loaded)
-        self._runners[runner.key] = runner
-        self._by_account.setdefault(lease.account_id, {})[runner.key] = runner
+    def _start(self, lease: Lease, loaded: LoadedEndpoint) -> None:
+        key = (lease.account_id, lease.endpoint_id)
+        self._drop(key)
+        end = self._ends.get(lease.account_id, 0)
+        runner = self._runners[key] = Runner(self, lease, loaded)
+        self._audiences.setdefault(lease.account_id, Audience(self, lease.account_id, end)).add(runner)
+        if key in self._to_sync:
+            runner.expect_change()  # what was loaded may be older
         runner.give(TimeIs())
-        if (end := self._ends.get(lease.account_id, 0)) > loaded.log_position:
+        if end > loaded.log_position:
             runner.give(LogGrew(end))
 
     def _drop(self, key: Key) -> None:
@@ -328,10 +378,10 @@ class Worker:
         runner.drop()
         if self._to_store.pop(key, None) is not None:
             self._waiting -= len(runner.unstored.attempts)
-        of_account = self._by_account[key[0]]
-        del of_account[key]
-        if not of_account:
-            del self._by_account[key[0]]
+        audience = self._audiences[key[0]]
+        audience.remove(runner)
+        if not len(audience):
+            del self._audiences[key[0]]
 
     async def _sync(self, key: Key) -> None:
         while True:
@@ -343,21 +393,29 @@ class Worker:
     async def _sync_once(self, key: Key) -> None:
         runner = self._runners.get(key)
         if runner is None:
-            await self._start_more()
+            await self._start_more(key)
             runner = self._runners.get(key)
             if runner is None:
                 return  # another worker's, or deleted
         # Another call may have started it from what was read before the change: it is read once more.
+        runner.expect_change()
         runner.begin_reading()
         try:
             loaded = await self._store.load_endpoint(*key)
         except NotFound:
             self._drop(key)
             return
-        if not runner.dropped:
-            runner.refresh(loaded)
+        if runner.dropped:
+            await self._sync_once(key)  # another has taken its place, and expects to hear
+        else:
+            runner.refresh(loaded, is_latest=not self._to_sync[key])
 
     # -- storing
+
+    async def _remind_of_cursors(self) -> None:
+        await asyncio.sleep(REMIND_EVERY_S)
+        for audience in tuple(self._audiences.values()):
+            await audience.remind(self.clock.monotonic)
 
     async def _store_what_waits(self) -> None:
         await self._store_wanted.wait()

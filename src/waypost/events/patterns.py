@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Collection, Sequence
 from difflib import get_close_matches
 from enum import Enum
-from functools import cache
+from functools import cache, lru_cache
 
 import msgspec
 
@@ -23,6 +23,7 @@ DEFAULT_PATTERNS = ("shipment.*",)
 PATTERNS_MAX = 100  # every type of the catalogue written out still fits
 PATTERN_LENGTH_MAX = 100
 SUGGESTIONS_MAX = 10  # looking for the near name is the slow part, and ten of them teach enough
+MATCHERS_KEPT_MAX = 4096
 VERDICTS_KEPT_MAX = 4096  # an account may name types of its own; they must not fill the memory
 
 _ANYTHING = "*"
@@ -108,6 +109,12 @@ def _verdict(patterns: Sequence[str], wanted: Filter | None, event_type: str) ->
 
 def compile(wants: Wants) -> Matcher:  # noqa: A001 - as re.compile: called as patterns.compile
     """Make the matcher of `wants`. Keep it while the wants stand: it remembers what it has judged."""
+    return Matcher(wants)
+
+
+@lru_cache(maxsize=MATCHERS_KEPT_MAX)
+def matcher_of(wants: Wants) -> Matcher:
+    """Give a matcher of `wants`. Equal wishes share one, and what it has judged; it is for one thread."""
     return Matcher(wants)
 
 
