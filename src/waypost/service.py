@@ -14,6 +14,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import datetime
 from urllib.parse import urlsplit
 
 import msgspec
@@ -32,7 +33,8 @@ from waypost.delivery.egress import EgressRules
 from waypost.delivery.explain import explain
 from waypost.delivery.sender import Sender
 from waypost.delivery.worker import Worker
-from waypost.events import test_event
+from waypost.events import CATALOGUE, test_event
+from waypost.events.own_types import own_test_event
 from waypost.ids import AccountId, EndpointId, EventId
 from waypost.log import Committed, Log
 from waypost.secret_files import OperatorToken, open_operator_token, open_secret_key
@@ -114,7 +116,7 @@ class Deliveries:
         settings = endpoint.settings
         now = self._clock.now()
         event_id = EventId(self._ids.new("evt_test_", now))
-        body = test_event(event_type, account_id=account_id, endpoint_id=endpoint_id, event_id=event_id, now=now)
+        body = await self._test_body(account_id, endpoint_id, event_type, event_id, now)
         live = [known.secret for known in endpoint.secrets if known.expires_at is None or known.expires_at > now]
         request = prepare(
             settings, live, pool_key=f"{account_id}/{endpoint_id}", event_id=event_id,
@@ -130,6 +132,16 @@ class Deliveries:
             event_id=event_id,
             attempt=msgspec.json.decode(shown, type=Attempt),
         )
+
+    async def _test_body(
+        self, account_id: AccountId, endpoint_id: EndpointId, event_type: str | None, event_id: EventId, now: datetime
+    ) -> bytes:
+        """The example of a type of the catalogue, or of the account's own, marked as a test."""
+        if event_type is not None and event_type not in CATALOGUE:
+            own = await self._log.find_own_type(account_id, event_type)
+            if own is not None and own.example is not None:
+                return own_test_event(own, account_id=account_id, endpoint_id=endpoint_id, event_id=event_id, now=now)
+        return test_event(event_type, account_id=account_id, endpoint_id=endpoint_id, event_id=event_id, now=now)
 
     def ready(self) -> bool:
         """Whether delivery works."""
@@ -173,6 +185,7 @@ def _tell(worker: Worker, committed: Committed) -> None:
         worker.events_rewritten(account_id, positions)
     for account_id, endpoint_id in committed.endpoints:
         worker.endpoint_changed(account_id, endpoint_id)
+    worker.log_grew(committed.accounts)
 
 
 def _measure(worker: Worker, registry: CollectorRegistry) -> None:
@@ -185,7 +198,6 @@ def _measure(worker: Worker, registry: CollectorRegistry) -> None:
 def own_sockets(settings: Settings) -> frozenset[tuple[str, int]]:
     """Give the sockets that webhooks must never reach: ours and the database's, as (host, port)."""
     own = {(settings.host, settings.port)}
-    worker.log_grew(committed.accounts)
     if not settings.is_sqlite:
         parts = urlsplit(settings.database_url)
         own.add((parts.hostname or "localhost", parts.port or 5432))

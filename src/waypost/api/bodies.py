@@ -6,14 +6,17 @@ from typing import Any
 import msgspec
 
 from waypost.api.checks import Check, check_fields
-from waypost.errors import FieldError, InvalidDocument
+from waypost.errors import BadRequest, FieldError, InvalidDocument
 from waypost.shipments.body import parse
 
 
 def read_object(body: bytes) -> dict[str, Any]:
     """Give the members of a JSON object; BadRequest for what cannot be read, InvalidDocument for what is no object."""
     parse(body)  # refuses what two readers could read differently; its numbers are texts, and here they are numbers
-    value = msgspec.json.decode(body)
+    try:
+        value = msgspec.json.decode(body)
+    except msgspec.DecodeError:
+        raise BadRequest("The body holds a number that is out of range.") from None
     if not isinstance(value, dict):
         raise InvalidDocument("The body must be a JSON object.", errors=[FieldError("", "must be an object")])
     return value

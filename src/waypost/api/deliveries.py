@@ -5,13 +5,16 @@ from typing import Any
 import msgspec
 
 from waypost.api.call import Call
+from waypost.api.event_ids import event_id_of
 from waypost.api.listing import page
 from waypost.api.once import answer_once
 from waypost.api.operations import Access, Answer, Table
 from waypost.api.queries import CURSOR, LIMIT, EventTypes, Instant, OneOf, Text
 from waypost.api.reply import Reply, json_reply
 from waypost.api.shapes import Delivery, DeliverySummary, Page
-from waypost.errors import NotFound
+from waypost.errors import BadRequest, FieldError
+from waypost.events.own_types import may_be_own
+from waypost.events.patterns import check_patterns
 from waypost.ids import EndpointId
 from waypost.log import Attempt, DeliveryFilter, units
 from waypost.log import Delivery as DeliveryRecord
@@ -41,6 +44,7 @@ async def list_deliveries(call: Call) -> Reply:
 
     A page may hold fewer than `limit` deliveries, even none, where few of many match; go on with `next`.
     """
+    await check_type_known(call)
     wanted = DeliveryFilter(**{name: call.query(name) for name in ("state", "type", "shipment", "since")})
     listed = await call.services.log.list_deliveries(
         call.account_id, _endpoint_id(call), wanted, call.query("limit"), call.query("cursor")
@@ -88,15 +92,21 @@ async def resend_delivery(call: Call) -> Reply:
     return await answer_once(call, work, lambda delivery: json_reply(_summary(delivery), 202))
 
 
+async def check_type_known(call: Call) -> None:
+    """Refuse a `type` in the query that no type fits, neither of the catalogue nor of the account's own."""
+    pattern = call.query("type")
+    if pattern is None or not may_be_own(pattern):
+        return
+    for error in check_patterns([pattern], own_types=await call.services.log.own_type_names(call.account_id)):
+        raise BadRequest(f"?type {error.message}", errors=[FieldError("?type", error.message)])
+
+
 def _endpoint_id(call: Call) -> EndpointId:
     return EndpointId(call.path_id("ep_"))
 
 
 def _event_id(call: Call) -> str:
-    event_id = call.path_text("event_id")
-    if not event_id.startswith("evt_") or "\0" in event_id:
-        raise NotFound("There is no event with this id here.")
-    return event_id
+    return event_id_of(call, "event_id")
 
 
 def _summary(delivery: DeliveryRecord) -> DeliverySummary:

@@ -1,6 +1,6 @@
 """What may be said of an endpoint: for each field the check of its shape and range."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import msgspec
@@ -130,3 +130,8 @@ FIELDS: Mapping[str, Check] = {
     "coalesce": boolean,
     "start": _start,
 }
+
+
+def fields_with(own_types: Collection[str]) -> Mapping[str, Check]:
+    """Give the checks of an endpoint whose account has registered these types beside those of the catalogue."""
+    return {**FIELDS, "events": lambda value, path: check_patterns(value, path=path, own_types=own_types)}

@@ -4,36 +4,47 @@ A new endpoint is what was given over the defaults. A change is a JSON merge pat
 before, checked whole again. Null means the default in both.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
 from waypost.api.checks import check_fields
-from waypost.api.endpoint_fields import FIELDS
+from waypost.api.endpoint_fields import FIELDS, fields_with
 from waypost.api.not_yet import refused_fields
 from waypost.api.queries import read_instant
 from waypost.api.shapes import Endpoint
 from waypost.delivery.attempt import HIDDEN
 from waypost.errors import FieldError, InvalidDocument
 from waypost.events.filters import read_filter
-from waypost.events.patterns import Wants, read_patterns
+from waypost.events.patterns import Wants
 from waypost.log.records import EndpointRecord, EndpointSettings, Waiting
 
 _WITH_DEFAULT = FIELDS.keys() - {"url"}
 
 
-def read_new_endpoint(given: Mapping[str, Any]) -> tuple[EndpointSettings, Wants]:
-    """Give the settings and wants of a new endpoint. Raises InvalidDocument with every wrong place."""
+def read_new_endpoint(given: Mapping[str, Any], own_types: Collection[str] = ()) -> tuple[EndpointSettings, Wants]:
+    """Give the settings and wants of a new endpoint. Raises InvalidDocument with every wrong place.
+
+    `own_types` are the types that the account has registered.
+    """
     given = {name: value for name, value in given.items() if value is not None or name not in _WITH_DEFAULT}
-    return _read(given, check_fields(given, FIELDS))
+    return _read(given, check_fields(given, fields_with(own_types)))
 
 
-def read_changed_endpoint(current: EndpointRecord, patch: Mapping[str, Any]) -> tuple[EndpointSettings, Wants]:
-    """Give the settings and wants of `current` after the merge patch. Raises InvalidDocument with every wrong place."""
+def read_changed_endpoint(
+    current: EndpointRecord, patch: Mapping[str, Any], own_types: Collection[str] = ()
+) -> tuple[EndpointSettings, Wants]:
+    """Give the settings and wants of `current` after the merge patch. Raises InvalidDocument with every wrong place.
+
+    `own_types` are the types that the account has registered.
+    """
+    checks = {**fields_with(own_types)}
+    if "events" not in patch:
+        del checks["events"]  # they passed when they were given; a type of its own may be gone since
     merged = merge_patch(_as_given(current), patch)
-    errors = check_fields({name: merged[name] for name in merged if name in FIELDS}, FIELDS)
+    errors = check_fields({name: merged[name] for name in merged if name in checks}, checks)
     errors += check_fields({name: value for name, value in patch.items() if name not in FIELDS}, FIELDS)
     if "start" in patch and patch["start"] != current.settings.start:
         errors.append(FieldError("/start", "is fixed once the endpoint exists; make another endpoint"))
@@ -122,7 +133,7 @@ def _settings(given: Mapping[str, Any]) -> EndpointSettings:
 
 
 def _wants(given: Mapping[str, Any]) -> Wants:
-    patterns = read_patterns(given["events"]) if "events" in given else Wants().patterns
+    patterns = tuple(given["events"]) if "events" in given else Wants().patterns
     return Wants(patterns, read_filter(given.get("filter")))
 
 

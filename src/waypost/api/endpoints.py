@@ -3,14 +3,13 @@
 import secrets
 from datetime import timedelta
 from difflib import get_close_matches
-from typing import Any
 
 import msgspec
 
 from waypost.api import examples
-from waypost.api.bodies import check_object, read_object
+from waypost.api.bodies import check_object, read_object, refuse
 from waypost.api.call import Call
-from waypost.api.checks import whole_number
+from waypost.api.checks import text, whole_number
 from waypost.api.endpoint_settings import read_changed_endpoint, read_new_endpoint, show_endpoint, start_of
 from waypost.api.listing import page, raw_page
 from waypost.api.once import answer_once, answer_once_outside
@@ -34,6 +33,7 @@ from waypost.api.shapes import (
 from waypost.delivery.signing import SECRET_BYTES, new_secret
 from waypost.errors import FieldError
 from waypost.events.catalogue import CATALOGUE
+from waypost.events.patterns import PATTERN_LENGTH_MAX
 from waypost.ids import EndpointId
 from waypost.log import EndpointRecord, Rotated, Tx, Unit, units
 
@@ -59,7 +59,8 @@ async def create_endpoint(call: Call) -> Reply:
 
     Without `start` the endpoint gets what happens from now on; with it, history comes first, in order.
     """
-    settings, wants = read_new_endpoint(read_object(await call.body()))
+    given = read_object(await call.body())
+    settings, wants = read_new_endpoint(given, await call.services.log.own_type_names(call.account_id))
     await call.services.egress.check_endpoint_url(settings.url)
     secret, start = new_secret(secrets.token_bytes(SECRET_BYTES)), start_of(settings)
     # Counted before: with a key the writer keeps the answer, and it never walks through a log.
@@ -122,7 +123,8 @@ async def patch_endpoint(call: Call) -> Reply:
         await call.services.egress.check_endpoint_url(patch["url"])
 
     def change(tx: Tx) -> EndpointRecord:
-        settings, wants = read_changed_endpoint(units.read_endpoint(tx, account_id, endpoint_id), patch)
+        current = units.read_endpoint(tx, account_id, endpoint_id)
+        settings, wants = read_changed_endpoint(current, patch, units.read_own_type_names(tx, account_id))
         return units.change_endpoint(account_id, endpoint_id, settings, wants).work(tx)
 
     return await _answer_endpoint(call, Unit(account_id, change, locks=True))
@@ -181,14 +183,16 @@ async def rotate_endpoint_secret(call: Call) -> Reply:
     answers=Answer(status=200, type=TestResult, description="The attempt, whatever the receiver said."),
 )
 async def test_endpoint(call: Call) -> Reply:
-    """Send the catalogue's example of a type now, marked `"test": true`, and give the attempt with its verdict.
+    """Send the example of a type now, marked `"test": true`, and give the attempt with its verdict.
 
-    Any state of the endpoint allows it. It stands in no log, is not tried again and does not change the state. At most
-    60 a minute for each endpoint, 20 at once.
+    The type is one of the catalogue, or one of your own that has an example. Any state of the endpoint allows it. It
+    stands in no log, is not tried again and does not change the state. At most 60 a minute for each endpoint, 20 at
+    once.
     """
     endpoint_id = _endpoint_id(call)
     given = read_object(await call.body() or b"{}")
-    check_object(given, {"type": _event_type})
+    check_object(given, {"type": text(PATTERN_LENGTH_MAX)})
+    await _check_can_be_tested(call, given.get("type"))
     await call.services.log.get_endpoint(call.account_id, endpoint_id)
 
     async def send() -> TestResult:
@@ -313,12 +317,18 @@ def _secret_reply(rotated: Rotated) -> Reply:
     return json_reply(Secret(secret=rotated.secret, previous_expires_at=rotated.previous_expires_at))
 
 
-def _event_type(value: Any, path: str) -> list[FieldError]:
-    if isinstance(value, str) and value in CATALOGUE:
-        return []
-    near = get_close_matches(value[:100], CATALOGUE, n=1) if isinstance(value, str) else []
-    hint = f'; did you mean "{near[0]}"?' if near else ""
-    return [FieldError(path, f"is not an event type of the catalogue{hint}")]
+async def _check_can_be_tested(call: Call, name: str | None) -> None:
+    """Refuse a type that does not exist, or that has no example to send."""
+    if name is None or name in CATALOGUE:
+        return
+    own = await call.services.log.find_own_type(call.account_id, name)
+    if own is None:
+        known = [*CATALOGUE, *await call.services.log.own_type_names(call.account_id)]
+        near = get_close_matches(name, known, n=1)
+        hint = f'; did you mean "{near[0]}"?' if near else ""
+        refuse([FieldError("/type", f"is not an event type of the catalogue or of your own{hint}")])
+    elif own.example is None:
+        refuse([FieldError("/type", "has no example to send; give it one: PUT /v1/event-types/{type}")])
 
 
 def _milliseconds(micros: int | None) -> float | None:

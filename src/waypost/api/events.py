@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator
 
 from waypost.api.call import Call
+from waypost.api.event_ids import event_id_of
 from waypost.api.listing import raw_page
 from waypost.api.operations import Access, Answer, Table
 from waypost.api.queries import AFTER_POSITION, LIMIT, POSITION_MAX, WholeNumber
@@ -105,5 +106,5 @@ def _last_event_id(call: Call) -> int | None:
 )
 async def get_event(call: Call) -> Reply:
     """Give one event, byte for byte as it is signed and sent."""
-    row = await call.services.log.get_event(call.account_id, call.path_id("evt_"))
+    row = await call.services.log.get_event(call.account_id, event_id_of(call))
     return Reply(200, row.body)

@@ -62,6 +62,39 @@ ENDPOINT: dict[str, Any] = {
 
 ENDPOINT_PATCH: dict[str, Any] = {"events": ["shipment.*"], "filter": None}
 
+EVENT_TYPE: dict[str, Any] = {
+    "title": "Invoice made",
+    "description": "An invoice was made for one shipment or several.",
+    "schema": {
+        "type": "object",
+        "properties": {
+            "number": {"type": "string"},
+            "shipments": {"type": "array", "items": {"type": "string"}, "minItems": 1},
+            "total": {"$ref": "#/$defs/money"},
+        },
+        "required": ["number", "total"],
+        "$defs": {
+            "money": {
+                "type": "object",
+                "properties": {
+                    "amount": {"type": "string", "pattern": "^[0-9]+[.][0-9]{2}$"},
+                    "currency": {"type": "string"},
+                },
+                "required": ["amount", "currency"],
+            }
+        },
+    },
+    "example": {"number": "R-2201", "shipments": ["SO-1001"], "total": {"amount": "612.00", "currency": "EUR"}},
+}
+
+OWN_EVENT: dict[str, Any] = {
+    "type": "invoice.created",
+    "key": "R-2201",
+    "id": "tms-invoice-2201-created",
+    "occurred_at": "2026-11-27T14:05:00+01:00",
+    "data": {"number": "R-2201", "shipments": ["SO-1001"], "total": {"amount": "612.00", "currency": "EUR"}},
+}
+
 TOKEN: dict[str, Any] = {"name": "tms", "scopes": ["shipments:write", "endpoints:write", "read"]}
 
 ACCOUNT: dict[str, Any] = {"id": "nordfrakt", "name": "Nordfrakt"}

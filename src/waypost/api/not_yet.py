@@ -74,7 +74,5 @@ def _later(method: Method, path: str, access: Access, name: str, words: str) -> 
 
 OPERATIONS = (
     _later("POST", "/v1/endpoints/{id}/replay", Access.ENDPOINTS, "replay", "Replays are"),
-    _later("PUT", "/v1/event-types/{type}", Access.SHIPMENTS, "put_event_type", "Event types of your own are"),
-    _later("POST", "/v1/events", Access.SHIPMENTS, "post_event", "Events of your own are"),
     _later("POST", "/v1/accounts/{id}/portal-links", Access.OPERATOR, "create_portal_link", "Portal links are"),
 )

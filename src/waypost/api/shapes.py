@@ -317,6 +317,44 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     key: str | msgspec.UnsetType = msgspec.UNSET
 
 
+class ListedType(msgspec.Struct, frozen=True, kw_only=True):
+    """A type of event, of the catalogue or of your own. `schema` and `example` are of the whole event."""
+
+    type: str
+    title: str
+    group: str
+    description: str
+    schema: dict[str, Any]
+    example: dict[str, Any] | None
+    own: Annotated[bool, Meta(description="Whether it is one of your own; those have what follows.")]
+    data_schema: dict[str, Any] | bool | msgspec.UnsetType = msgspec.UNSET
+    data_example: dict[str, Any] | msgspec.UnsetType | None = msgspec.UNSET
+    created_at: datetime | msgspec.UnsetType = msgspec.UNSET
+    updated_at: datetime | msgspec.UnsetType = msgspec.UNSET
+
+
+class NewEventType(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A type of event of your own: what the `data` of its events must be."""
+
+    title: Annotated[str, Meta(max_length=200, description="Fits a button. Default: the type's name.")] | None = None
+    description: Annotated[str, Meta(max_length=1000, description="One sentence.")] | None = None
+    schema: Annotated[dict[str, Any] | bool, Meta(description="JSON Schema (2020-12) of `data`, up to 64 KiB.")]
+    example: Annotated[dict[str, Any], Meta(description="`data` of a test: it must fit the schema.")] | None = None
+
+
+class OwnEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An event of a type of your own."""
+
+    type: Annotated[str, Meta(max_length=100, description="A type that the account has registered.")]
+    key: Annotated[str, Meta(min_length=1, max_length=255, description="Events with the same key stay in order.")]
+    data: Annotated[dict[str, Any], Meta(description="Fits the schema of its type.")]
+    occurred_at: Annotated[datetime, Meta(description="When it happened. Default: now.")] | None = None
+    id: (
+        Annotated[str, Meta(min_length=1, max_length=128, pattern="^[A-Za-z0-9._:-]+$", description="Yours, and once.")]
+        | None
+    ) = None
+
+
 class Portal(msgspec.Struct, frozen=True, kw_only=True):
     """How the portal of an account looks, and which pages may embed it."""
 

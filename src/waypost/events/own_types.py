@@ -76,6 +76,11 @@ def type_problem(name: str) -> str | None:
     return None
 
 
+def may_be_own(pattern: str) -> bool:
+    """Say whether a type, or a pattern such as `invoice.*`, may be of a sender's own: its form and its first word."""
+    return type_problem(pattern.removesuffix("*") + "x" if pattern.endswith(".*") else pattern) is None
+
+
 def key_problem(key: str) -> str | None:
     """Say what is wrong with a key that orders events, or None: it is made as a shipment's reference is."""
     if not 1 <= len(key) <= KEY_LENGTH_MAX:

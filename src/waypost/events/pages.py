@@ -25,6 +25,7 @@ class EventType(msgspec.Struct, frozen=True, kw_only=True):
     description: str
     schema: dict[str, Any]
     example: dict[str, Any]
+    own: bool = False
 
 
 _OPENING = """\

@@ -1,10 +1,10 @@
 """Everything that changes the log beside a report: each function makes a unit of work, for `Log.do` or `Log.do_once`.
 
-Two read inside a unit, for those that make the new settings out of the old ones: `read_account`, `read_endpoint`.
+Some read inside a unit, for those that make new settings out of the old ones: `read_account`, `read_endpoint`.
 """
 
 from waypost.ids import AccountId, EndpointId
-from waypost.log import accounts, endpoints
+from waypost.log import accounts, endpoints, own_events
 from waypost.log.accounts import change_account, create_account, create_token, ensure_operator, revoke_token
 from waypost.log.endpoints import (
     change_endpoint,
@@ -16,6 +16,7 @@ from waypost.log.endpoints import (
     rotate_secret,
 )
 from waypost.log.leases import persist, release_leases, renew_lease, take_leases
+from waypost.log.own_events import delete_type, post_event, put_type
 from waypost.log.records import Account, EndpointRecord
 from waypost.log.resending import resend
 from waypost.log.sources import change_source, create_source, delete_source, refuse_message, take_message
@@ -31,11 +32,15 @@ __all__ = [
     "create_token",
     "delete_endpoint",
     "delete_source",
+    "delete_type",
     "ensure_operator",
     "pause_endpoint",
     "persist",
+    "post_event",
+    "put_type",
     "read_account",
     "read_endpoint",
+    "read_own_type_names",
     "refusal",
     "refuse_message",
     "release_leases",
@@ -58,3 +63,8 @@ def read_account(tx: Tx, account_id: AccountId) -> Account:
 def read_endpoint(tx: Tx, account_id: AccountId, endpoint_id: EndpointId) -> EndpointRecord:
     """Give an endpoint as the unit sees it, or raise NotFound."""
     return endpoints.read_endpoint(tx.connection, tx.vault, account_id, endpoint_id)
+
+
+def read_own_type_names(tx: Tx, account_id: AccountId) -> frozenset[str]:
+    """Give the names of the account's own types of event as the unit sees them."""
+    return own_events.type_names(tx.connection, account_id)
