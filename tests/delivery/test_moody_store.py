@@ -8,10 +8,9 @@ from collections import Counter
 import pytest
 from sqlalchemy import select
 
-import waypost.delivery.worker as worker_module
+from delivery.offices import ACCOUNT, PATIENCE_S, TAKEN, working
 from delivery.receivers import accepting, read_request
-from delivery.test_worker import ACCOUNT, PATIENCE_S, TAKEN
-from delivery.test_worker_edges import Between, working_through
+from delivery.test_worker_edges import Between
 from waypost.errors import Unavailable
 from waypost.log import Unit, units
 from waypost.log.tables import attempts, pending
@@ -120,15 +119,14 @@ def database_url(sqlite_url):
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-async def test_nothing_is_lost_reordered_or_sent_twice_though_all_are_moody(log, seed, monkeypatch):
-    monkeypatch.setattr(worker_module, "LEASE_EVERY_S", 0.2)
+async def test_nothing_is_lost_reordered_or_sent_twice_though_all_are_moody(log, seed):
     dice = random.Random(seed)
     moods = MoodyReceiver(dice)
     story, endpoint = Story(dice, moods), None
     async with accepting(moods.on(lambda: receiver)) as receiver:
         for life in range(LIVES):
             store = Moody(log, dice)
-            async with working_through(log, store) as office:
+            async with working(log, store, lease_every_s=0.2) as office:
                 endpoint = endpoint or await office.endpoint(receiver.url, retry_schedule=(0.1, 0.2, 0.3, 0.4, 0.5))
                 for _ in range(STEPS):
                     await story.go_on(office, endpoint.endpoint_id)

@@ -2,97 +2,35 @@
 
 import asyncio
 import json
-import random
-from contextlib import asynccontextmanager
 
 import msgspec
 import pytest
 from sqlalchemy import update
 from structlog.testing import capture_logs
 
-from delivery.receivers import LOOPBACK_ALLOWED, accepting, read_request, receiving
-from waypost.clock import IdSource, SystemClock
-from waypost.delivery.sender import Sender
-from waypost.delivery.worker import Worker
+from delivery.offices import (
+    ACCOUNT,
+    EVERYTHING,
+    GONE,
+    PATIENCE_S,
+    REFUSED,
+    TAKEN,
+    events_at,
+    working,
+)
+from delivery.receivers import accepting, read_request, receiving
 from waypost.events.patterns import Wants
-from waypost.ids import AccountId
-from waypost.log import AcceptReport, DeliveryFilter, EndpointSettings, Unit, units
+from waypost.log import AcceptReport, Unit, units
 from waypost.log.tables import endpoints
 from waypost.shipments.facts import Actor
 from waypost.shipments.reading import read_document
 from waypost.shipments.report import DocumentReport, EraseReport
-
-ACCOUNT = AccountId("default")
-SECRET = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
-TAKEN = b"HTTP/1.1 204 No Content\r\n\r\n"
-REFUSED = b"HTTP/1.1 500 Internal Server Error\r\ncontent-length: 4\r\n\r\nbusy"
-GONE = b"HTTP/1.1 410 Gone\r\ncontent-length: 0\r\n\r\n"
-EVERYTHING = Wants(("*",), None)
-PATIENCE_S = 30
-
-
-class Office:
-    """A log with a worker that delivers from it, and ways to speak to both."""
-
-    def __init__(self, log, worker):
-        self.log = log
-        self.worker = worker
-
-    async def put(self, reference, weight="1"):
-        body = json.dumps({"handling_units": [{"id": "hu_1", "gross_weight_kg": weight}]}).encode()
-        report = DocumentReport(document=read_document(body), actor=Actor(kind="api", token="test"))
-        return await self.log.do(AcceptReport(ACCOUNT, reference, report))
-
-    async def endpoint(self, url, wants=EVERYTHING, **settings):
-        settings = EndpointSettings(url=url, **{"retry_schedule": (0.1, 0.1, 0.1), **settings})
-        return await self.log.do(units.create_endpoint(ACCOUNT, settings, wants, secret=SECRET))
-
-    async def settled(self, endpoint):
-        """Wait until nothing waits for the endpoint, and give it."""
-        return await self.until(endpoint, lambda found, waiting: waiting == 0)
-
-    async def until(self, endpoint, condition):
-        async with asyncio.timeout(PATIENCE_S):
-            while True:
-                found = await self.log.get_endpoint(ACCOUNT, endpoint.endpoint_id)
-                if condition(found, (await self.log.waiting(ACCOUNT, endpoint.endpoint_id)).count):
-                    return found
-                await asyncio.sleep(0.01)
-
-    async def states(self, endpoint):
-        page = await self.log.list_deliveries(ACCOUNT, endpoint.endpoint_id, DeliveryFilter())
-        return [delivery.state for delivery in page.items]
-
-
-@asynccontextmanager
-async def working(log, owner="one"):
-    """Run a worker over `log` until the end of the block."""
-    worker = Worker(log, Sender(LOOPBACK_ALLOWED), SystemClock(), IdSource(), owner=owner, dice=random.Random(1))
-
-    def tell(committed):
-        for account_id, positions in committed.erased.items():
-            worker.events_rewritten(account_id, positions)
-        for name in committed.endpoints:
-            worker.endpoint_changed(*name)
-        worker.log_grew(committed.accounts)
-
-    log.on_commit(tell)
-    running = asyncio.create_task(worker.run())
-    try:
-        yield Office(log, worker)
-    finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
 
 
 @pytest.fixture
 async def office(log):
     async with working(log) as office:
         yield office
-
-
-def events_at(receiver):
-    return [json.loads(body) for body in receiver.bodies]
 
 
 async def test_what_is_accepted_arrives_signed_and_is_written_down(office):
@@ -191,12 +129,12 @@ async def test_a_changed_url_takes_the_events_that_wait(office):
 
 async def test_a_worker_that_takes_over_sends_nothing_again(log):
     async with receiving(TAKEN) as receiver:
-        async with working(log, "one") as office:
+        async with working(log, owner="one") as office:
             endpoint = await office.endpoint(receiver.url)
             await office.put("SO-1")
             await office.settled(endpoint)
         await office.put("SO-2")
-        async with working(log, "two") as office:
+        async with working(log, owner="two") as office:
             await office.settled(endpoint)
         assert [event["reference"] for event in events_at(receiver)] == ["SO-1", "SO-1", "SO-2", "SO-2"]
 

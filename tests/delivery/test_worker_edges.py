@@ -2,9 +2,7 @@
 
 import asyncio
 import json
-import random
 import time
-from contextlib import asynccontextmanager
 from typing import ClassVar
 
 import msgspec
@@ -14,12 +12,20 @@ from sqlalchemy import select, update
 from structlog.testing import capture_logs
 
 import waypost.delivery.worker as worker_module
-from delivery.receivers import LOOPBACK_ALLOWED, accepting, answer, hang, read_request, receiving, turns
-from delivery.test_worker import ACCOUNT, EVERYTHING, PATIENCE_S, REFUSED, SECRET, TAKEN, Office, events_at
-from waypost.clock import IdSource, SystemClock
+from delivery.offices import (
+    ACCOUNT,
+    EVERYTHING,
+    PATIENCE_S,
+    REFUSED,
+    SECRET,
+    TAKEN,
+    events_at,
+    eventually,
+    working,
+)
+from delivery.receivers import accepting, answer, hang, read_request, receiving, turns
+from waypost.clock import SystemClock
 from waypost.delivery.attempt import prepare
-from waypost.delivery.sender import Sender
-from waypost.delivery.worker import Worker
 from waypost.errors import Unavailable
 from waypost.log import AcceptReport, EndpointSettings, Unit, units
 from waypost.log.group import Request
@@ -51,38 +57,10 @@ class AClock(SystemClock):
         return super().monotonic() + self.moved_s
 
 
-@asynccontextmanager
-async def working_through(log, store, clock=None):
-    """Run a worker that sees `log` through `store` until the end of the block."""
-    dice = random.Random(1)
-    worker = Worker(store, Sender(LOOPBACK_ALLOWED), clock or SystemClock(), IdSource(), owner="one", dice=dice)
-
-    def tell(committed):
-        for account_id, positions in committed.erased.items():
-            worker.events_rewritten(account_id, positions)
-        for name in committed.endpoints:
-            worker.endpoint_changed(*name)
-        worker.log_grew(committed.accounts)
-
-    log.on_commit(tell)
-    running = asyncio.create_task(worker.run())
-    try:
-        yield Office(log, worker)
-    finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
-
-
 @pytest.fixture
 async def office(log):
-    async with working_through(log, log) as office:
+    async with working(log) as office:
         yield office
-
-
-async def eventually(condition):
-    async with asyncio.timeout(PATIENCE_S):
-        while not condition():  # noqa: ASYNC110 - real sockets and a real database
-            await asyncio.sleep(0.01)
 
 
 async def happens(event):
@@ -150,7 +128,7 @@ async def test_a_database_that_is_away_for_a_moment_while_endpoints_start_costs_
 
     async with receiving(TAKEN) as receiver:
         mine = [await an_endpoint(log, receiver.url) for _ in range(3)]
-        async with working_through(log, Away(log)) as office:
+        async with working(log, Away(log)) as office:
             await office.put("SO-1")
             for endpoint in mine:
                 await office.settled(endpoint)
@@ -169,7 +147,7 @@ async def test_leases_are_not_lost_with_the_answer_to_the_commit_that_took_them(
 
     async with receiving(TAKEN) as receiver:
         endpoint = await an_endpoint(log, receiver.url)
-        async with working_through(log, Lost(log)) as office:
+        async with working(log, Lost(log)) as office:
             await office.put("SO-1")
             await office.settled(endpoint)
 
@@ -201,7 +179,7 @@ class Unleased(Between):
 
 async def test_a_worker_that_cannot_renew_its_lease_stops_sending_when_it_lapses(log):
     store, clock = Unleased(log), AClock()
-    async with receiving(TAKEN) as receiver, working_through(log, store, clock) as office:
+    async with receiving(TAKEN) as receiver, working(log, store, clock) as office:
         endpoint = await office.endpoint(receiver.url)
         await office.put("SO-1")
         await office.settled(endpoint)
@@ -226,7 +204,7 @@ async def test_what_waits_for_a_read_does_not_go_once_the_lease_has_lapsed(log):
 
     store, clock = SlowRow(log), AClock()
     store.asked, store.go = asyncio.Event(), asyncio.Event()
-    async with receiving(REFUSED, TAKEN) as receiver, working_through(log, store, clock) as office:
+    async with receiving(REFUSED, TAKEN) as receiver, working(log, store, clock) as office:
         await office.endpoint(receiver.url)
         accepted = await office.put("SO-1")
         await eventually(lambda: receiver.bodies)
@@ -247,7 +225,7 @@ async def test_what_came_back_is_stored_before_lapsed_endpoints_are_begun_anew(l
 
     store, clock = Shut(log), AClock()
     store.open = asyncio.Event()
-    async with receiving(TAKEN) as receiver, working_through(log, store, clock) as office:
+    async with receiving(TAKEN) as receiver, working(log, store, clock) as office:
         endpoint = await office.endpoint(receiver.url)
         accepted = await office.put("SO-1")
         await eventually(lambda: len(receiver.bodies) == 2)
@@ -265,7 +243,7 @@ async def test_what_came_back_is_stored_before_lapsed_endpoints_are_begun_anew(l
 @pytest.mark.parametrize("shipments", [1, 40])
 async def test_stopping_with_attempts_out_is_quick_and_lets_go_of_the_leases(log, shipments):
     async with receiving(hang) as receiver:
-        async with working_through(log, log) as office:
+        async with working(log) as office:
             await office.endpoint(receiver.url, timeout_seconds=60)
             await asyncio.gather(*[office.put(f"SO-{number}") for number in range(shipments)])
             await eventually(lambda: receiver.bodies)
@@ -323,7 +301,7 @@ async def test_an_answer_that_waits_for_the_disk_while_its_event_is_erased_is_no
     store = Shut(log)
     store.waiting, store.open = asyncio.Event(), asyncio.Event()
     echo = answer("500 No", b"not for Mari Kask")
-    async with receiving(TAKEN, TAKEN, echo, TAKEN) as receiver, working_through(log, store) as office:
+    async with receiving(TAKEN, TAKEN, echo, TAKEN) as receiver, working(log, store) as office:
         endpoint = await office.endpoint(receiver.url)
         await office.put("SO-1")  # its answers keep the disk busy
         await happens(store.waiting)
@@ -375,7 +353,7 @@ async def test_a_resend_that_was_answered_is_not_sent_again_by_a_row_that_was_re
 
     store = Slow(log)
     store.waiting = asyncio.Event()
-    async with receiving(TAKEN) as receiver, working_through(log, store) as office:
+    async with receiving(TAKEN) as receiver, working(log, store) as office:
         endpoint = await office.endpoint(receiver.url)
         accepted = await office.put("SO-1")
         await office.settled(endpoint)
@@ -391,7 +369,7 @@ async def test_a_resend_that_was_answered_is_not_sent_again_by_a_row_that_was_re
 
 
 async def test_an_endpoint_paused_again_before_the_worker_looked_stays_paused(log):
-    async with receiving(TAKEN) as receiver, working_through(log, log) as office:
+    async with receiving(TAKEN) as receiver, working(log, log) as office:
         endpoint = await office.endpoint(receiver.url)
         await office.put("SO-1")
         await office.settled(endpoint)
@@ -421,7 +399,7 @@ async def test_a_pause_that_comes_while_an_endpoint_is_started_is_taken_in(log):
     store.reading, store.go = asyncio.Event(), asyncio.Event()
     async with receiving(TAKEN) as receiver:
         endpoint = await an_endpoint(log, receiver.url)
-        async with working_through(log, store) as office:
+        async with working(log, store) as office:
             await happens(store.reading)
             await log.do(units.pause_endpoint(ACCOUNT, endpoint.endpoint_id))
             store.go.set()
@@ -442,7 +420,7 @@ async def test_a_pause_is_obeyed_by_what_waits_for_a_read_and_costs_no_attempt(l
 
     store = SlowRow(log)
     store.asked, store.go = asyncio.Event(), asyncio.Event()
-    async with receiving(REFUSED, TAKEN) as receiver, working_through(log, store) as office:
+    async with receiving(REFUSED, TAKEN) as receiver, working(log, store) as office:
         endpoint = await office.endpoint(receiver.url)
         accepted = await office.put("SO-1")
         await eventually(lambda: receiver.bodies)
@@ -470,7 +448,7 @@ async def test_a_resend_past_the_cursor_is_sent_once_more_also_over_a_restart(lo
             await writer.drain()
 
     async with accepting(hold_the_slow) as receiver:
-        async with working_through(log, log) as office:
+        async with working(log) as office:
             endpoint = await office.endpoint(receiver.url, timeout_seconds=60)
             await office.put("SO-slow")
             quick = await office.put("SO-quick")
@@ -478,7 +456,7 @@ async def test_a_resend_past_the_cursor_is_sent_once_more_also_over_a_restart(lo
             await eventually(lambda: not results_to_store(office))
         await log.do(units.resend(ACCOUNT, endpoint.endpoint_id, quick.events[0].id))
         go.set()
-        async with working_through(log, log) as office:
+        async with working(log) as office:
             await office.settled(endpoint)
             await eventually(lambda: counts(receiver, quick.events)[0] == 2 and office.worker.idle)
         assert counts(receiver, quick.events) == [2, 1]
@@ -523,7 +501,7 @@ async def test_a_result_that_cannot_be_stored_costs_only_its_own_endpoint(log):
             return await self.log.persist(writes)
 
     store = Picky(log)
-    async with receiving(TAKEN) as first, receiving(TAKEN) as second, working_through(log, store) as office:
+    async with receiving(TAKEN) as first, receiving(TAKEN) as second, working(log, store) as office:
         bad, well = await office.endpoint(first.url), await office.endpoint(second.url)
         store.refused = bad.endpoint_id
         with capture_logs() as logged:
@@ -535,16 +513,16 @@ async def test_a_result_that_cannot_be_stored_costs_only_its_own_endpoint(log):
         await office.settled(bad)  # it was begun anew from what is stored
 
 
-async def test_an_endpoint_whose_results_cannot_be_stored_is_tried_ever_less_often(log, monkeypatch):
+async def test_an_endpoint_whose_results_cannot_be_stored_is_tried_ever_less_often(log):
     class Picky(Between):
         async def persist(self, writes):
             if any(write.attempts for write in writes):
                 raise ValueError("it cannot be written")
             return await self.log.persist(writes)
 
-    monkeypatch.setattr(worker_module, "LEASE_EVERY_S", 0.02)
     clock = AClock()
-    async with receiving(TAKEN) as receiver, working_through(log, Picky(log), clock) as office:
+    often = {"lease_every_s": 0.02}
+    async with receiving(TAKEN) as receiver, working(log, Picky(log), clock, **often) as office:
         await office.endpoint(receiver.url)
         await office.put("SO-1")
         for rest_s in (1, 2, 4):
@@ -563,7 +541,7 @@ async def test_results_of_many_endpoints_are_stored_a_bounded_number_at_a_time(l
 
     monkeypatch.setattr(worker_module, "WRITES_A_TIME", 2)
     store = Counting(log)
-    async with receiving(TAKEN) as receiver, working_through(log, store) as office:
+    async with receiving(TAKEN) as receiver, working(log, store) as office:
         mine = [await office.endpoint(receiver.url) for _ in range(5)]
         await office.put("SO-1")
         for endpoint in mine:

@@ -94,7 +94,7 @@ def an_attempt(row: LogRow, verdict: str = "delivered", number: int = 1, **given
 def a_pending(row: LogRow, state: str = "retrying", **given: Any) -> PendingRow:
     """A pending row for the event in `row`, due a minute after noon."""
     due_at = None if state == "waiting" else to_micros(NOON + timedelta(minutes=1))
-    return PendingRow(row.position, row.key, row.event_id, state, due_at, **given)
+    return PendingRow(row.position, row.key, row.event_id, state, due_at, type=row.type, **given)
 
 
 def a_write(endpoint: EndpointRecord, epoch: int = 1, **given: Any) -> EndpointWrite:

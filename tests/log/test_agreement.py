@@ -163,7 +163,7 @@ class Agreement(RuleBasedStateMachine):
     def make_endpoint(self, wants: Wants, start: str | int) -> Any:
         settings = EndpointSettings(url="https://erp.example/")
         (outcome,) = self.both(Request(units.create_endpoint(DEFAULT, settings, wants, secret=SECRET, start=start)))
-        self.both(Request(units.take_leases("w1", 60, 100)))
+        self.both(Request(units.take_leases("w1", 60, 100, alone=True)))
         return multiple() if isinstance(outcome, str) else outcome.endpoint_id
 
     @rule(endpoint_id=made, wants=WANTS)

@@ -74,6 +74,8 @@ class Pending:
     attempts: int = 0  # all of them
     first_attempt_at: int | None = None
     last_attempt_at: int | None = None
+    type: str = ""
+    replay_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,12 +170,12 @@ class ResendAsked:
 
 
 @dataclass(frozen=True, slots=True)
-class TimeIs:
-@dataclass(frozen=True, slots=True)
 class CursorDue:
     """The cursor is to be stored now if it has moved, however little."""
 
 
+@dataclass(frozen=True, slots=True)
+class TimeIs:
     """Nothing happened but time."""
 
 

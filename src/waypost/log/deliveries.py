@@ -15,6 +15,7 @@ from waypost.events.patterns import matches
 from waypost.ids import AccountId, EndpointId, EventId
 from waypost.log.cursors import read_position_cursor, write_cursor
 from waypost.log.events import first_position_since, log_end, read_events_at, shipment_id_of
+from waypost.log.leases import pending_columns
 from waypost.log.owed import Judge, types_of_account
 from waypost.log.records import Attempt, Delivery, DeliveryFilter, EndpointRecord, Page, PendingRow, Stats
 from waypost.log.tables import attempts, events, pending, shipments
@@ -372,11 +373,7 @@ def last_attempts(account_id: AccountId, endpoint_id: EndpointId, positions: Seq
 def pending_at(account_id: AccountId, endpoint_id: EndpointId, positions: Sequence[int]) -> Select[Any]:
     """The pending rows at these positions. By the primary key."""
     columns = pending.c
-    mine = select(
-        columns.position, columns.key, columns.event_id, columns.state, columns.due_at, columns.failures,
-        columns.attempts, columns.first_attempt_at, columns.last_attempt_at,
-    )  # fmt: skip
-    mine = mine.where(columns.account_id == account_id, columns.endpoint_id == endpoint_id)
+    mine = select(*pending_columns()).where(columns.account_id == account_id, columns.endpoint_id == endpoint_id)
     return mine.where(columns.position.in_(positions))
 
 

@@ -23,27 +23,27 @@ from sqlalchemy import (
     bindparam,
     delete,
     func,
-    insert,
     or_,
     select,
     tuple_,
     update,
 )
 
-from waypost.events.envelope import encode_account_event
 from waypost.ids import AccountId, EndpointId
+from waypost.log.appending import append_event
 from waypost.log.database import database_now, execute_many, insert_into
 from waypost.log.endpoints import no_endpoint, read_endpoints
 from waypost.log.events import log_ends
 from waypost.log.owed import LAST_WORDS
 from waypost.log.records import Announcement, AttemptRow, EndpointWrite, Lease, LoadedEndpoint, PendingRow, Standing
-from waypost.log.tables import attempts, endpoints, event_keys, events, pending, workers
+from waypost.log.tables import attempts, endpoints, events, pending, workers
 from waypost.log.transaction import Tx, Unit
 from waypost.log.vault import Vault
 
 NAMES_A_STATEMENT = 1_000  # two values each; PostgreSQL takes 65,535, SQLite 32,766
 TAKING_LOCK = 0x7761_7970  # "wayp": a number of our own among the advisory locks of the database
 NO_ACCOUNT = AccountId("")  # leases belong to workers, not to accounts
+REPLAY_PREFIX = "job_"  # of the endpoints that replays to another URL have for themselves
 
 Name = tuple[AccountId, EndpointId]
 
@@ -51,18 +51,21 @@ Name = tuple[AccountId, EndpointId]
 # -- leases ------------------------------------------------------------------------------------------------------------
 
 
-def take_leases(owner: str, ttl_s: float, limit: int, held: frozenset[Name] | None = None) -> Unit[list[Lease]]:
+def take_leases(
+    owner: str, ttl_s: float, limit: int, held: frozenset[Name] | None = None, *, alone: bool
+) -> Unit[list[Lease]]:
     """Take up to `limit` endpoints that no living worker owns, and renew the worker's own lease for `ttl_s`.
 
-    On SQLite every other owner is dead, since the file is ours. Endpoints that `owner` has are taken again when they
-    are not `held`: a commit whose answer was lost took them, or the worker let go of them (None: they all are).
+    `alone`: every other owner is dead, since the database is ours; a SQLite file has one service. Endpoints that
+    `owner` has are taken again when they are not `held`: a commit whose answer was lost took them, or the worker let go
+    of them (None: they all are).
     """
 
     def work(tx: Tx) -> list[Lease]:
         _one_taker_at_a_time(tx)
         _renew(tx, owner, ttl_s)
         alive = tx.connection.execute(select(workers.c.owner).where(_is_alive(tx))).scalars().all()
-        living = [owner] if tx.connection.dialect.name == "sqlite" else list(alive)
+        living = [owner] if alone else list(alive)
         free = tx.connection.execute(free_endpoints(living, limit)).all()
         free = [*free, *_left_alone(tx, owner, held)]
         taken = [Lease(AccountId(row.account_id), EndpointId(row.endpoint_id), row.epoch + 1) for row in free]
@@ -190,16 +193,17 @@ def _load_some(connection: Connection, vault: Vault, names: Sequence[Name]) -> d
 def pending_of(account_id: AccountId, endpoint_id: EndpointId) -> Select[Any]:
     """The pending rows of an endpoint, in log order. Walks the primary key."""
     columns = pending.c
-    mine = select(*_pending_columns()).where(columns.account_id == account_id, columns.endpoint_id == endpoint_id)
+    mine = select(*pending_columns()).where(columns.account_id == account_id, columns.endpoint_id == endpoint_id)
     return mine.order_by(columns.position)
 
 
-def _pending_columns() -> list[Column[Any]]:
+def pending_columns() -> list[Column[Any]]:
     """The fields of PendingRow, in order."""
     columns = pending.c
     return [
         columns.position, columns.key, columns.event_id, columns.state, columns.due_at, columns.failures,
-        columns.attempts, columns.first_attempt_at, columns.last_attempt_at,
+        columns.attempts, columns.first_attempt_at, columns.last_attempt_at, columns.type, columns.batch_id,
+        columns.replay_id,
     ]  # fmt: skip
 
 
@@ -207,7 +211,7 @@ def _pending_columns() -> list[Column[Any]]:
 def pending_of_many() -> Select[Any]:
     """The pending rows of the endpoints `:names`, those of each in log order. Walks the primary key."""
     columns = pending.c
-    mine = select(columns.account_id, columns.endpoint_id, *_pending_columns())
+    mine = select(columns.account_id, columns.endpoint_id, *pending_columns())
     mine = mine.where(tuple_(columns.account_id, columns.endpoint_id).in_(bindparam("names", expanding=True)))
     return mine.order_by(columns.account_id, columns.endpoint_id, columns.position)
 
@@ -341,49 +345,29 @@ def pending_row(account_id: AccountId, endpoint_id: EndpointId, row: PendingRow)
         "attempts": row.attempts,
         "first_attempt_at": row.first_attempt_at,
         "last_attempt_at": row.last_attempt_at,
+        "type": row.type,
+        "batch_id": row.batch_id,
+        "replay_id": row.replay_id,
     }
 
 
 def _announce(tx: Tx, account_id: AccountId, endpoint_id: EndpointId, announcement: Announcement) -> None:
     """Put an event about an endpoint at the end of the log, unless it is there already."""
+    if endpoint_id.startswith(REPLAY_PREFIX):
+        return  # how a replay to another URL fares is told by its job, and is nobody's event
     columns = events.c
     same = select(columns.position).where(columns.account_id == account_id, columns.event_id == announcement.event_id)
     if tx.connection.execute(same).first() is not None:
         return
-    head = tx.head(account_id)
-    sequence = _next_sequence(tx, account_id, endpoint_id)
-    body = encode_account_event(
+    append_event(
+        tx,
+        account_id,
         announcement.type,
         bytes(announcement.data),
         key=endpoint_id,
         event_id=announcement.event_id,
         occurred_at=announcement.occurred_at,
-        recorded_at=tx.now,
     )
-    row = {
-        "account_id": account_id,
-        "position": head.position + 1,
-        "event_id": announcement.event_id,
-        "type": announcement.type,
-        "key": endpoint_id,
-        "sequence": sequence,
-        "recorded_at": tx.now_us,
-        "body": body,
-    }
-    tx.connection.execute(insert(events), row)
-    head.position += 1
-
-
-def _next_sequence(tx: Tx, account_id: AccountId, key: str) -> int:
-    """Count one more event of a key that is no shipment. Under the account's lock."""
-    mine = event_keys.c.account_id == account_id, event_keys.c.key == key
-    last = tx.connection.execute(select(event_keys.c.sequence).where(*mine)).scalar() or 0
-    statement = insert_into(tx.dialect, event_keys)
-    statement = statement.on_conflict_do_update(
-        index_elements=["account_id", "key"], set_={"sequence": statement.excluded.sequence}
-    )
-    tx.connection.execute(statement, {"account_id": account_id, "key": key, "sequence": last + 1})
-    return last + 1
 
 
 # -- statements --------------------------------------------------------------------------------------------------------
@@ -427,6 +411,6 @@ def delete_pending() -> Delete:
 def put_pending(dialect: str) -> Insert:
     """Pending rows, each in the place of the one at its position."""
     statement = insert_into(dialect, pending)
-    names = ("state", "due_at", "failures", "attempts", "first_attempt_at", "last_attempt_at")
+    names = ("state", "due_at", "failures", "attempts", "first_attempt_at", "last_attempt_at", "batch_id")
     fresh = {name: statement.excluded[name] for name in names}
     return statement.on_conflict_do_update(index_elements=["account_id", "endpoint_id", "position"], set_=fresh)

@@ -47,17 +47,19 @@ def _asked_again(tx: Tx, endpoint_id: EndpointId, event: Any, row: PendingRow | 
     if row is not None:
         return PendingRow(
             row.position, row.key, row.event_id, row.state, tx.now_us, row.failures, row.attempts,
-            row.first_attempt_at, row.last_attempt_at,
+            row.first_attempt_at, row.last_attempt_at, row.type, row.batch_id, row.replay_id,
         )  # fmt: skip
     number = func.max(attempts.c.number)
     mine = attempts.c.account_id == event.account_id, attempts.c.endpoint_id == endpoint_id
     made = tx.connection.execute(select(number).where(*mine, attempts.c.position == event.position)).scalar()
     # When it was first tried is left out: it is judged by what the endpoint takes from now on.
-    return PendingRow(event.position, event.key, EventId(event.event_id), "resend", tx.now_us, 0, made or 0)
+    return PendingRow(
+        event.position, event.key, EventId(event.event_id), "resend", tx.now_us, 0, made or 0, type=event.type
+    )
 
 
 def event_to_resend(account_id: AccountId, event_id: str) -> Select[Any]:
     """Where an event stands in the log. By events_id_once."""
     columns = events.c
-    mine = select(columns.account_id, columns.position, columns.key, columns.event_id)
+    mine = select(columns.account_id, columns.position, columns.key, columns.event_id, columns.type)
     return mine.where(columns.account_id == account_id, columns.event_id == event_id)
