@@ -241,10 +241,13 @@ def _settings_stood(facts: Facts, before: Sent, sent: Sent) -> bool:
         (one.format, one.payload, one.personal_data)
         for one in facts.settings(name, before.began.at - facts.lag_us, sent.began.at)
     }
-    return len(kinds) <= 1 and not any(
-        list(facts.hashes[name.account_id, position].between(_earlier(facts, before), sent.moment))
-        for position in sent.began.positions
+    since = _earlier(facts, before)
+    rewritten = any(
+        moment != hashes.moments[0]
+        for hashes in (facts.hashes[name.account_id, position] for position in sent.began.positions)
+        for moment, _ in hashes.between(since, sent.moment)
     )
+    return len(kinds) <= 1 and not rewritten
 
 
 def _earlier(facts: Facts, sent: Sent) -> int:
