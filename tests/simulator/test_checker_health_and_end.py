@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from simulator.telling import ENDPOINT, OTHER, Story, begun, harm
-from waypost.simulator.history import OperatorAsked
+from waypost.simulator.history import Complaint, OperatorAsked
 
 DAY = 86_400
 
@@ -509,9 +509,15 @@ def test_harm_excuses_a_late_arrival_only_where_it_reaches(touches, good):
 def test_a_result_that_is_stored_late_is_found():
     story = begun()
     story.report("shipment.created")
-    story.wait(10)
+    story.wait(20)
     story.send(1)
     story.wait(3)
     story.renew()
     story.store((1, 1, "delivered"), cursor=1)
     assert story.broken() == {"results are stored soon"}
+
+
+def test_a_complaint_is_a_breach():
+    story = begun()
+    story.add(Complaint(story.now, 1, "AssertionError: 7"))
+    assert story.broken() == {"nothing breaks by itself"}

@@ -4,7 +4,7 @@ A moment is a place in the history's records, so that two things of the same mic
 here knows how the product works; it only sorts what both sides of each border saw.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ from waypost.simulator.history import (
     Arrived,
     AttemptSeen,
     Committed,
+    Complaint,
     Ending,
     EndpointChanged,
     EndpointRow,
@@ -40,7 +41,7 @@ from waypost.simulator.history import (
 SECOND = 1_000_000
 NEVER = 1 << 62  # a moment after every other
 LEASE_S = 5.0  # how long a worker may be silent before others take its endpoints, if the run says nothing else
-LIFE_ENDS = ("killed", "stopped")
+LIFE_ENDS = ("killed", "ended")
 
 T = TypeVar("T")
 Place = tuple[Name, int]  # an event at an endpoint
@@ -146,6 +147,7 @@ class Facts:
         self.reports: dict[int, ReportSent] = {}
         self.answers: list[tuple[int, ReportAnswered]] = []
         self.faults: list[Fault] = []
+        self.complaints: list[tuple[int, Complaint]] = []
         self.faults_stopped_at: Microseconds | None = None
         self.ending: Ending | None = None
         self._requests: dict[int, Sent] = {}
@@ -194,6 +196,8 @@ class Facts:
                 self.answers.append((moment, record))
             case Fault():
                 self.faults.append(record)
+            case Complaint():
+                self.complaints.append((moment, record))
             case FaultsStopped(at):
                 self.faults_stopped_at = at
             case Ending():
@@ -336,10 +340,20 @@ class Facts:
         event = self.log[name.account_id].get(position)
         return event.key if event else ""
 
+    def written_by_owner(self, commit: Committed, name: Name) -> bool:
+        """Say whether a commit holds a write of the endpoint's owner, and no resume by somebody beside it."""
+        named = any(of == name for of, _ in commit.worker_epochs) and name not in commit.refused
+        return named and "resume" not in commit.what
+
     def clock_error(self, process: int, moment: int) -> Microseconds:
-        """How wrong a process's clock was when it last told: at a turn or a send."""
+        """How wrong a process's wall clock was when it last told."""
         told = self._clocks.get(process)
         return abs(told.at(moment) or 0) if told else 0
+
+    def clock_error_at_start(self, process: int) -> Microseconds:
+        """How wrong its wall clock was when it started: from then on it counts on by a clock that never steps."""
+        told = self._clocks.get(process)
+        return abs(told.values[0]) if told and told.values else 0
 
     @cached_property
     def _clocks(self) -> dict[int, Timeline[int]]:
@@ -362,7 +376,16 @@ class Facts:
             ends = fault.until if fault.until is not None else fault.at
             if fault.at <= until and ends >= since and (fault.touches is None or name is None or name in fault.touches):
                 return True
-        return any(since <= turn.at <= until for turns in self.turns.values() for _, turn in turns)
+        return self.turned(since, until) > 0
+
+    def turned(self, since: Microseconds, until: Microseconds) -> int:
+        """How often, between two times, a process began, ended, stood still or went on."""
+        times = self._turn_times
+        return bisect_right(times, until) - bisect_left(times, since)
+
+    @cached_property
+    def _turn_times(self) -> list[Microseconds]:
+        return sorted(turn.at for turns in self.turns.values() for _, turn in turns)
 
     @cached_property
     def without_workers(self) -> list[tuple[Microseconds, Microseconds]]:
@@ -374,7 +397,7 @@ class Facts:
         for _, turn in turns:
             if turn.turn in ("started", "woken"):
                 awake.add(turn.process)
-            elif turn.turn in ("killed", "stop", "stopped", "paused"):
+            elif turn.turn in ("killed", "stop", "ended", "paused"):
                 awake.discard(turn.process)
             if awake and asleep_since is not None:
                 found.append((asleep_since, turn.at))

@@ -137,7 +137,7 @@ def harm_us(facts: Facts, since: Microseconds, until: Microseconds, name: Name) 
             total += max(0, min(until, ends) - max(since, fault.at))
     for begins, ends in facts.without_workers:
         total += max(0, min(until, ends) - max(since, begins))
-    return total
+    return total + facts.turned(since - facts.lease_us, until) * (facts.lag_us + PROBE_LATE_S * SECOND)
 
 
 def _owed_throughout(facts: Facts, name: Name, since: Microseconds, until: Microseconds) -> bool:
@@ -303,9 +303,10 @@ def a_resume_stands(facts: Facts) -> Iterator[Broken]:
     """Look at each change of health around suspensions and resumes."""
     resumed: dict[Name, int] = {}
     for moment, commit, before, after in _turns(facts):
-        if after.health == "active" and commit.process is None:
+        by_owner = facts.written_by_owner(commit, after.name)
+        if after.health == "active" and not by_owner:
             resumed[after.name] = moment
-        if before.health == "suspended" and commit.process is not None:
+        if before.health == "suspended" and by_owner:
             yield Broken(
                 words=f"its owner made it {after.health} again", at=commit.at, name=after.name, involved=(moment,)
             )
@@ -365,7 +366,7 @@ def changes_of_health_are_told(facts: Facts) -> Iterator[Broken]:
         for row in commit.endpoints:
             changed = row.health != before.get(row.name, "active")
             before[row.name] = row.health
-            if changed and commit.process is not None and row.name in facts.made and (
+            if changed and facts.written_by_owner(commit, row.name) and row.name in facts.made and (
                 row.name not in now or told[row.name] != row.health
             ):  # fmt: skip
                 yield Broken(

@@ -100,7 +100,7 @@ def _waits(settings: EndpointSettingsSeen, failures: int | None) -> Iterator[flo
 
 def _apart(facts: Facts, before: Sent, sent: Sent) -> Microseconds:
     """How far the clocks of two processes may be apart."""
-    return facts.clock_error(before.began.process, before.moment) + facts.clock_error(sent.began.process, sent.moment)
+    return facts.clock_error_at_start(before.began.process) + facts.clock_error_at_start(sent.began.process)
 
 
 @promise("An endpoint that asks for patience with Retry-After is left alone so long, up to a day.")

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from waypost.simulator.checker.broken import Broken, promise
-from waypost.simulator.checker.facts import NEVER, SECOND, Facts, Sent
+from waypost.simulator.checker.facts import LIFE_ENDS, NEVER, SECOND, Facts, Sent
 from waypost.simulator.history import Committed, EndpointRow, Name
 
 LEASE_SLACK_US = SECOND // 10  # between the store's answer and the worker's reading of its own clock
@@ -93,11 +93,14 @@ def no_two_owners_live_at_once(facts: Facts) -> Iterator[Broken]:
     """Keep the leases as stored, and look at each change of owner."""
     leases: dict[str, int] = {}
     owners: dict[Name, str | None] = {}
+    processes: dict[str, int | None] = {}
     for moment, commit in facts.commits:
         for row in commit.endpoints:
             before = owners.get(row.name)
             owners[row.name] = row.owner
             if before is None or row.owner in (None, before) or commit.store_clock is None:
+                continue
+            if _is_known_dead(facts, processes.get(before), moment):
                 continue
             if leases.get(before, 0) > commit.store_clock:
                 left_s = (leases[before] - commit.store_clock) / SECOND
@@ -107,8 +110,16 @@ def no_two_owners_live_at_once(facts: Facts) -> Iterator[Broken]:
                 )  # fmt: skip
         for lease in commit.workers:
             leases[lease.owner] = lease.lease_until
+            processes[lease.owner] = commit.process
         for owner in commit.workers_gone:
             leases.pop(owner, None)
+
+
+def _is_known_dead(facts: Facts, process: int | None, moment: int) -> bool:
+    """Where a service has the file to itself, who had it before is dead, and the one that comes knows it."""
+    if not facts.history.config.get("alone") or process is None:
+        return False
+    return any(turn.turn in LIFE_ENDS and ended < moment for ended, turn in facts.turns[process])
 
 
 @promise("A lease lives for seconds after it was renewed, by the store's clock and no other.")

@@ -10,7 +10,8 @@ from waypost.simulator.history import Ending, EndpointRow, Microseconds, Name
 COUNTED_MAX = 10_000  # what waits is counted exactly so far
 SWIFT_US = 5 * SECOND  # an event reaches a good endpoint within, whatever others do
 GOOD_ANSWER_US = SECOND
-LOOKED_BACK_US = 120 * SECOND
+LOOKED_BACK_US = 120 * SECOND  # and two leases: so long a death may be felt
+STORED_AGAIN_US = 12 * SECOND  # after a store that was in trouble, until everything is tried again
 BACKLOG_MAX = 30
 
 
@@ -123,7 +124,7 @@ def trouble_stays_at_home(facts: Facts) -> Iterator[Broken]:
 
 
 def _was_good(facts: Facts, name: Name, sendings: list[Sent], logged: int, at: Microseconds) -> bool:
-    since, until = at - LOOKED_BACK_US, at + SWIFT_US
+    since, until = at - LOOKED_BACK_US - facts.lag_us, at + SWIFT_US
     rows = facts.rows.get(name)
     if rows is None or since < 0 or facts.troubled(since, until, name):
         return False
@@ -164,7 +165,9 @@ def results_are_stored_soon(facts: Facts) -> Iterator[Broken]:
              if one.number == sent.began.attempt and moment > sent.moment), None,
         )  # fmt: skip
         late = stored is None or stored > ended.at + SECOND
-        if not late or ended.at + SECOND > facts.records[-1].at or facts.troubled(ended.at - SECOND, ended.at + SECOND):
+        if not late or ended.at + SECOND > facts.records[-1].at:
+            continue
+        if facts.troubled(ended.at - STORED_AGAIN_US, ended.at + SECOND):
             continue
         row = facts.row(sent.name, len(facts.records))
         lost = facts.row(sent.name, sent.ended_moment)
@@ -179,10 +182,18 @@ def results_are_stored_soon(facts: Facts) -> Iterator[Broken]:
             )  # fmt: skip
 
 
+@promise("No process meets an error that no harm explains.")
+def nothing_breaks_by_itself(facts: Facts) -> Iterator[Broken]:
+    """Pass on what processes complained of."""
+    for moment, complaint in facts.complaints:
+        yield Broken(words=complaint.words, at=complaint.at, involved=(moment,))
+
+
 ALL = (
     nothing_accepted_is_lost,
     nothing_is_left_over,
     readers_are_told_the_truth,
     trouble_stays_at_home,
     results_are_stored_soon,
+    nothing_breaks_by_itself,
 )
