@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Select, and_, delete, func, select, update
+from sqlalchemy import Connection, Select, Table, and_, delete, func, or_, select, update
 
 from waypost.errors import NotFound
 from waypost.ids import AccountId, EndpointId
@@ -20,18 +20,19 @@ from waypost.log.keeping import DAY_US, WARNING_DAYS, Aged, Ages, expired, warni
 from waypost.log.leases import insert_attempts
 from waypost.log.owed import Judge, owed_after
 from waypost.log.records import EndpointRecord
-from waypost.log.retention import Step, tried_endpoints
-from waypost.log.tables import attempts, endpoints, events, expiry_notices, pending
+from waypost.log.retention import Step, holder_waits, tried_endpoints
+from waypost.log.tables import attempts, endpoints, events, expiry_notices, folded, pending
 from waypost.log.transaction import Tx, Unit
 from waypost.log.vault import Vault
 
 GIVEN_UP_ROWS = 500
+NO_TIME = {"dns": None, "connect": None, "tls": None, "first_byte": None, "body": None, "total": 0.0}
 GIVEN_UP = "Not delivered within {days} days of being recorded, for as long as owed events are kept, and given up."
 
 
 @dataclass(frozen=True, slots=True)
 class Behind:
-    """An endpoint with owed events near or past the limit: when the oldest was recorded, in Unix microseconds."""
+    """An endpoint with events near or past the limit: when the oldest owed was recorded, in Unix microseconds."""
 
     endpoint_id: EndpointId
     oldest_owed_at: int
@@ -55,11 +56,16 @@ def survey(connection: Connection, vault: Vault, account_id: AccountId, ages: Ag
     """Look through an account's endpoints for what is owed near its limit, and for whom attempts are kept."""
     behind: list[Behind] = []
     careful_us = now_us - ages.owed_us + (WARNING_DAYS[0] + 1) * DAY_US
-    for endpoint_id in connection.execute(endpoints_with_old_events(account_id, careful_us)).scalars():
-        oldest = oldest_owed(connection, read_endpoint(connection, vault, account_id, endpoint_id))
-        if oldest is not None and oldest < careful_us:
-            due = warning_due(oldest, ages, now_us)
-            behind.append(Behind(endpoint_id, oldest, due, is_past=oldest < now_us - ages.owed_us))
+    limit_us = now_us - ages.owed_us
+    for endpoint_id in connection.execute(endpoints_with_old_events(account_id, careful_us)).scalars().all():
+        endpoint = read_endpoint(connection, vault, account_id, endpoint_id)
+        oldest = oldest_owed(connection, endpoint)
+        due = warning_due(oldest, ages, now_us)
+        # A cursor that stands before what nobody wants holds the log up as well; it goes on without a word.
+        following = connection.execute(following_event(account_id, endpoint.cursor)).scalar()
+        is_past = any(instant is not None and instant < limit_us for instant in (oldest, following))
+        if is_past or due is not None:
+            behind.append(Behind(endpoint_id, now_us if oldest is None else oldest, due, is_past))
     warned = connection.execute(warned_endpoints(account_id)).scalars()
     due_now = {one.endpoint_id for one in behind if one.warning_due is not None}
     at_ease = tuple(EndpointId(one) for one in warned if one not in due_now)
@@ -100,7 +106,7 @@ class _GivenUp(msgspec.Struct, frozen=True):
     status: None
     address: None
     reused_connection: bool
-    timings_ms: dict[str, float]
+    timings_ms: dict[str, float | None]
     explanation: str
     request: _NoRequest
     response: None
@@ -126,8 +132,14 @@ def give_up(account_id: AccountId, endpoint_id: EndpointId, ages: Ages) -> Unit[
         judge = Judge(endpoint.versions)
         settled = set(tx.connection.execute(settled_between(account_id, endpoint_id, cursor, through)).scalars())
         before = tx.now_us - ages.owed_us
-        waiting = tx.connection.execute(pending_before(account_id, endpoint_id, before, GIVEN_UP_ROWS)).all()
-        owed = {row.position: row.event_id for row in waiting}
+        waiting = list(tx.connection.execute(pending_before(account_id, endpoint_id, before, GIVEN_UP_ROWS)))
+        is_full = len(past) == GIVEN_UP_ROWS or len(waiting) == GIVEN_UP_ROWS
+        # A batch comes again whole, or not at all.
+        batches = {row.batch_id for row in waiting if row.batch_id is not None}
+        if batches:
+            waiting += tx.connection.execute(pending_of_batches(account_id, endpoint_id, batches))
+        folds = tx.connection.execute(folds_before(account_id, endpoint_id, before, GIVEN_UP_ROWS)).all()
+        owed = {row.position: row.event_id for row in [*waiting, *folds]}
         owed |= {
             row.position: row.event_id
             for row in rows
@@ -136,11 +148,12 @@ def give_up(account_id: AccountId, endpoint_id: EndpointId, ages: Ages) -> Unit[
         if through == cursor and not owed:
             return Step(0, cursor, more=False)
         _stand_as_failed(tx, endpoint, owed, ages)
-        _drop_pending(tx, endpoint, [row.position for row in waiting])
+        _drop(tx, pending, endpoint, [row.position for row in waiting])
+        _drop(tx, folded, endpoint, [row.position for row in folds])
         _take_over(tx, endpoint, through)
         if owed:
             _note_given_up(tx, endpoint, len(owed))
-        return Step(len(owed), through, more=len(past) == GIVEN_UP_ROWS or len(waiting) == GIVEN_UP_ROWS)
+        return Step(len(owed), through, more=is_full or len(folds) == GIVEN_UP_ROWS)
 
     return Unit(account_id, work, locks=True)
 
@@ -157,7 +170,7 @@ def _stand_as_failed(tx: Tx, endpoint: EndpointRecord, owed: dict[int, str], age
     for position, event_id in sorted(owed.items()):
         number = numbers.get(position, 0) + 1
         detail = _GivenUp(
-            number, tx.now, "cancelled", None, None, False, {"total": 0.0}, explanation,
+            number, tx.now, "cancelled", None, None, False, NO_TIME, explanation,
             _NoRequest("POST", endpoint.settings.url, {}), None,
         )  # fmt: skip
         rows.append(
@@ -178,10 +191,10 @@ def _stand_as_failed(tx: Tx, endpoint: EndpointRecord, owed: dict[int, str], age
     execute_many(tx.connection, insert_attempts(tx.dialect), rows)
 
 
-def _drop_pending(tx: Tx, endpoint: EndpointRecord, positions: Sequence[int]) -> None:
-    mine = pending.c.account_id == endpoint.account_id, pending.c.endpoint_id == endpoint.endpoint_id
+def _drop(tx: Tx, table: Table, endpoint: EndpointRecord, positions: Sequence[int]) -> None:
+    mine = table.c.account_id == endpoint.account_id, table.c.endpoint_id == endpoint.endpoint_id
     for some in _chunks(positions):
-        tx.connection.execute(delete(pending).where(*mine, pending.c.position.in_(some)))
+        tx.connection.execute(delete(table).where(*mine, table.c.position.in_(some)))
 
 
 def _take_over(tx: Tx, endpoint: EndpointRecord, cursor: int) -> None:
@@ -245,21 +258,28 @@ def endpoints_with_old_events(account_id: AccountId, before: int) -> Select[Any]
 
     For each endpoint it takes one step through the events' primary key, and one through its pending rows.
     """
-    place = select(func.min(events.c.position)).where(
+    following = select(events.c.recorded_at).where(
         events.c.account_id == endpoints.c.account_id, events.c.position > endpoints.c.cursor
     )
-    following = select(events.c.recorded_at).where(
-        events.c.account_id == endpoints.c.account_id, events.c.position == place.scalar_subquery()
+    following = following.order_by(events.c.position).limit(1).correlate(endpoints)
+    same = and_(events.c.account_id == pending.c.account_id, events.c.position == pending.c.position)
+    waited_for = (
+        select(events.c.recorded_at)
+        .select_from(pending)
+        .join(events, same)
+        .where(pending.c.account_id == endpoints.c.account_id, pending.c.endpoint_id == endpoints.c.endpoint_id)
     )
-    first = select(func.min(pending.c.position)).where(
-        pending.c.account_id == endpoints.c.account_id, pending.c.endpoint_id == endpoints.c.endpoint_id
-    )
-    waited_for = select(events.c.recorded_at).where(
-        events.c.account_id == endpoints.c.account_id, events.c.position == first.scalar_subquery()
-    )
+    waited_for = waited_for.order_by(pending.c.position).limit(1).correlate(endpoints)
     mine = select(endpoints.c.endpoint_id).where(endpoints.c.account_id == account_id)
-    old = following.scalar_subquery() < before
-    return mine.where(old | (waited_for.scalar_subquery() < before)).order_by(endpoints.c.endpoint_id)
+    old = or_(following.scalar_subquery() < before, waited_for.scalar_subquery() < before)
+    return mine.where(old).order_by(endpoints.c.endpoint_id)
+
+
+def following_event(account_id: AccountId, cursor: int) -> Select[Any]:
+    """When the event after a cursor was recorded. Walks the primary key."""
+    columns = events.c
+    mine = select(columns.recorded_at).where(columns.account_id == account_id, columns.position > cursor)
+    return mine.order_by(columns.position).limit(1)
 
 
 def oldest_pending(account_id: AccountId, endpoint_id: EndpointId) -> Select[Any]:
@@ -272,9 +292,25 @@ def oldest_pending(account_id: AccountId, endpoint_id: EndpointId) -> Select[Any
 def pending_before(account_id: AccountId, endpoint_id: EndpointId, before: int, limit: int) -> Select[Any]:
     """The pending rows whose events were recorded before then, in log order. Walks the primary key."""
     same = and_(events.c.account_id == pending.c.account_id, events.c.position == pending.c.position)
-    mine = select(pending.c.position, pending.c.event_id).join(events, same)
+    mine = select(pending.c.position, pending.c.event_id, pending.c.batch_id).join(events, same)
     mine = mine.where(pending.c.account_id == account_id, pending.c.endpoint_id == endpoint_id)
     return mine.where(events.c.recorded_at < before).order_by(pending.c.position).limit(limit)
+
+
+def pending_of_batches(account_id: AccountId, endpoint_id: EndpointId, batches: Iterable[str]) -> Select[Any]:
+    """The pending rows of these batches. Walks the endpoint's part of the primary key."""
+    mine = select(pending.c.position, pending.c.event_id, pending.c.batch_id)
+    mine = mine.where(pending.c.account_id == account_id, pending.c.endpoint_id == endpoint_id)
+    return mine.where(pending.c.batch_id.in_(list(batches)))
+
+
+def folds_before(account_id: AccountId, endpoint_id: EndpointId, before: int, limit: int) -> Select[Any]:
+    """The events recorded before then that wait for a newer one they are folded into. Walks the primary key."""
+    same = and_(events.c.account_id == folded.c.account_id, events.c.position == folded.c.position)
+    own = and_(endpoints.c.account_id == folded.c.account_id, endpoints.c.endpoint_id == folded.c.endpoint_id)
+    mine = select(folded.c.position, events.c.event_id).join(events, same).join(endpoints, own)
+    mine = mine.where(folded.c.account_id == account_id, folded.c.endpoint_id == endpoint_id, holder_waits())
+    return mine.where(events.c.recorded_at < before).order_by(folded.c.position).limit(limit)
 
 
 def locked_cursor(account_id: AccountId, endpoint_id: EndpointId) -> Select[Any]:

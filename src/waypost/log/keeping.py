@@ -59,7 +59,7 @@ class Floors:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """Which positions leave, up to where the log was looked at, and whether older events may follow."""
+    """Which positions leave, up to which position it was decided, and whether more of them may follow."""
 
     leaving: tuple[int, ...]
     place: int
@@ -78,10 +78,10 @@ def cut(
     place = after
     for row in rows:
         if row.recorded_at >= now_us - ages.kept_us or (floors.passed is not None and row.position > floors.passed):
-            return Cut(tuple(leaving), place, more=False)
+            return Cut(tuple(leaving), row.position - 1, more=False)
         replayed = floors.replayed is not None and row.position > floors.replayed
         if replayed and row.recorded_at >= now_us - ages.owed_us:
-            return Cut(tuple(leaving), place, more=False)
+            return Cut(tuple(leaving), row.position - 1, more=False)
         place = row.position
         if row.position not in kept:
             leaving.append(row.position)

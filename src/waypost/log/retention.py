@@ -10,7 +10,20 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Delete, Select, and_, bindparam, delete, func, select, text
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Delete,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    or_,
+    select,
+    text,
+)
 
 from waypost.ids import AccountId, EndpointId
 from waypost.log.database import database_now, execute_many
@@ -19,6 +32,7 @@ from waypost.log.tables import (
     attempts,
     endpoints,
     events,
+    folded,
     idempotency,
     intake_messages,
     intake_shipments,
@@ -63,9 +77,10 @@ def remove_events(account_id: AccountId, ages: Ages, after: int) -> Unit[Step]:
         connection = tx.connection
         rows = [Aged(*row) for row in connection.execute(ages_after(account_id, after, STEP_ROWS))]
         if not rows:
-            return Step(0, after, more=False)
+            return Step(0, tx.head(account_id).position, more=False)
         reach = (account_id, after, rows[-1].position)
         kept = set(connection.execute(positions_pending(*reach)).scalars())
+        kept |= set(connection.execute(positions_folded(*reach)).scalars())
         kept |= set(connection.execute(positions_just_failed(*reach, tx.now_us - ages.shown_us)).scalars())
         floors = Floors(
             connection.execute(lowest_cursor(account_id)).scalar(),
@@ -109,6 +124,18 @@ def remove_attempts(
         return Step(len(gone), last.position, more=len(rows) == STEP_ROWS), (last.position, last.number)
 
     return Unit(account_id, work, locks=True)
+
+
+def remove_folds(account_id: AccountId, through: int) -> Unit[Step]:
+    """Remove what is noted of folded events up to the position `through` that have left, some of it."""
+
+    def work(tx: Tx) -> Step:
+        rows = tx.connection.execute(folds_of_gone(account_id, through, STEP_ROWS)).all()
+        gone = [{"of_account": account_id, "of_endpoint": row.endpoint_id, "of_position": row.position} for row in rows]
+        execute_many(tx.connection, delete_fold(), gone)
+        return Step(len(gone), through, more=len(gone) == STEP_ROWS)
+
+    return Unit(account_id, work)
 
 
 # -- all else ----------------------------------------------------------------------------------------------------------
@@ -187,6 +214,38 @@ def positions_pending(account_id: AccountId, after: int, through: int) -> Select
     )
 
 
+def holder_waits() -> ColumnElement[bool]:
+    """Whether the event that a row of `folded` goes out with is not settled at the endpoint, which is joined."""
+    columns = pending.c
+    mine = columns.account_id == folded.c.account_id, columns.endpoint_id == folded.c.endpoint_id
+    held = exists().where(*mine, columns.position == folded.c.into_position)
+    return or_(folded.c.into_position > endpoints.c.cursor, held)
+
+
+def positions_folded(account_id: AccountId, after: int, through: int) -> Select[Any]:
+    """The positions in (`after`, `through`] that wait for a newer one. Walks each endpoint's part of the key."""
+    mine = and_(
+        folded.c.account_id == endpoints.c.account_id,
+        folded.c.endpoint_id == endpoints.c.endpoint_id,
+        folded.c.position > after,
+        folded.c.position <= through,
+    )
+    found = select(folded.c.position).select_from(endpoints).join(folded, mine)
+    return found.where(endpoints.c.account_id == account_id, holder_waits())
+
+
+def folds_of_gone(account_id: AccountId, through: int, limit: int) -> Select[Any]:
+    """Rows of `folded` up to the position `through` whose events have left. Walks each endpoint's part of the key."""
+    mine = and_(
+        folded.c.account_id == endpoints.c.account_id,
+        folded.c.endpoint_id == endpoints.c.endpoint_id,
+        folded.c.position <= through,
+    )
+    there = exists().where(events.c.account_id == folded.c.account_id, events.c.position == folded.c.position)
+    found = select(folded.c.endpoint_id, folded.c.position).select_from(endpoints).join(folded, mine)
+    return found.where(endpoints.c.account_id == account_id, ~there).limit(limit)
+
+
 def positions_just_failed(account_id: AccountId, after: int, through: int, since: int) -> Select[Any]:
     """The positions in (`after`, `through`] that were given up somewhere since then. Walks attempts_by_verdict."""
     mine = and_(
@@ -251,6 +310,13 @@ def delete_attempt() -> Delete:
     """Drop one attempt. By the primary key."""
     names = {"account_id": "of_account", "endpoint_id": "of_endpoint", "position": "of_position", "number": "of_number"}
     return delete(attempts).where(*(attempts.c[column] == bindparam(name) for column, name in names.items()))
+
+
+@cache
+def delete_fold() -> Delete:
+    """Drop what is noted of one folded event. By the primary key."""
+    names = {"account_id": "of_account", "endpoint_id": "of_endpoint", "position": "of_position"}
+    return delete(folded).where(*(folded.c[column] == bindparam(name) for column, name in names.items()))
 
 
 @cache
