@@ -174,7 +174,7 @@ async def test_an_event_owed_past_its_limit_stands_as_failed_with_the_reason(log
     await swept(log, clock)
     delivery, tried, _ = await log.get_delivery(DEFAULT, endpoint.endpoint_id, rows[0].event_id)
     assert delivery.state == "failed"
-    assert delivery.state_reason is not None
+    assert delivery.state_reason == "It waited for as long as owed events are kept, and was given up."
     assert "90 days" in msgspec.json.decode(tried[0].detail)["explanation"]
     shown = {"verdict": tried[0].verdict, **msgspec.json.decode(tried[0].detail)}
     shown["request"]["body"] = "{}"  # of the event, which is kept but once

@@ -261,6 +261,8 @@ def _state(tried: Row[Any] | None, held: PendingRow | None, *, asked: bool) -> s
 
 def _reason(endpoint: EndpointRecord, state: str, tried: Row[Any] | None, waits_for: EventId | None) -> str | None:
     if state == "failed":
+        if tried is not None and tried.outcome == "cancelled":
+            return "It waited for as long as owed events are kept, and was given up."
         last = f"answer {tried.status}" if tried is not None and tried.status else tried.outcome if tried else "none"
         return f"Its retry schedule is used up; the last attempt: {last}."
     if state == "skipped":
