@@ -12,7 +12,7 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
 from waypost.delivery.egress import EgressRules
@@ -20,6 +20,7 @@ from waypost.delivery.sender import AttemptResult, Sender, SendRequest
 
 LOOPBACK_ALLOWED = EgressRules(allow=(ip_network("127.0.0.0/8"), ip_network("::1/128")))
 
+ClientKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -220,10 +221,19 @@ class Authority:
         context.load_cert_chain(file)
         return context
 
+    def client(
+        self, name: str, *, key: ClientKey | None = None, expired: bool = False
+    ) -> tuple[str, ClientKey]:  # fmt: skip
+        """Give a client's certificate (PEM) and the key it is for."""
+        key = key or ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        certificate = self._sign(subject, key, expired=expired)
+        return certificate.public_bytes(serialization.Encoding.PEM).decode(), key
+
     def _sign(
         self,
         subject: x509.Name,
-        key: ec.EllipticCurvePrivateKey,
+        key: ClientKey,
         *,
         name: str | None = None,
         authority: bool = False,

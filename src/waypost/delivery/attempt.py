@@ -6,12 +6,14 @@ from typing import Protocol
 
 import msgspec
 
+from waypost.delivery.authentication import NOTHING_SHOWN, Shown, secrets_within
 from waypost.delivery.headers import build_headers
 from waypost.delivery.schedule import read_retry_after
 from waypost.delivery.sender import AttemptResult, SendRequest
 from waypost.delivery.signals import Answer, AttemptEnded
 
 HIDDEN = "(hidden)"  # what the delivery log shows of a header's value that may be a password
+SECRET_LENGTH_MIN = 6
 _SLOW_DOWN = frozenset({429, 502, 503, 504})
 _GONE = 410
 
@@ -40,18 +42,22 @@ def prepare(
     number: int,
     timestamp: int,
     replay_id: str | None = None,
+    content_type: str = "application/json",
+    shown: Shown = NOTHING_SHOWN,
 ) -> SendRequest:
     """Make the signed request of an attempt: contract and Standard Webhooks 1.0.
 
     `timestamp` is the Unix time of the attempt in seconds, so that an event that was held for days still passes the
-    receiver's five-minute check. `secrets` are those that live now; each signs.
+    receiver's five-minute check. `secrets` are those that live now; each signs. `shown` is what authenticates us.
     """
+    own = {name.lower(): value for name, value in target.headers.items()}
     headers = build_headers(
         secrets=secrets, message_id=event_id, timestamp=timestamp, body=body, attempt=number, event_type=event_type,
-        extra=target.headers, replay_id=replay_id,
+        extra=own | dict(shown.headers), replay_id=replay_id, content_type=content_type,
     )  # fmt: skip
     return SendRequest(
-        url=target.url, headers=headers, body=body, timeout_s=target.timeout_seconds, pool_key=pool_key
+        url=target.url, headers=headers, body=body, timeout_s=target.timeout_seconds, pool_key=pool_key,
+        identity=shown.identity,
     )  # fmt: skip
 
 
@@ -113,18 +119,30 @@ def detail(
 ) -> bytes:
     """Give the JSON of an attempt as the API shows it; without the request's `body` where it is the stored event's.
 
-    `own` names the endpoint's own headers: their values may be passwords and are hidden. Texts of the receiver that are
-    not UTF-8 are shown with the replacement character.
+    `own` names the headers whose values may be passwords: the endpoint's own and those of its authentication. They are
+    hidden, also where the receiver says them back. Texts of it that are not UTF-8 are shown with the replacement
+    character.
     """
     hidden = {name.lower() for name in own}
     headers = {name: HIDDEN if name in hidden else value for name, value in request.headers.items()}
+    secret = [value for name, value in request.headers.items() if name in hidden]
     response = None
     if result.status is not None:
-        answered = result.response_body.decode("utf-8", "replace")
-        response = _Response(result.response_headers, answered, result.truncated)
+        answered = {name: _without(secret, value) for name, value in result.response_headers.items()}
+        body_text = _without(secret, result.response_body.decode("utf-8", "replace"))
+        response = _Response(answered, body_text, result.truncated)
     return _encode(
         _Detail(
             number, result.started_at, result.outcome, result.status, result.address, result.reused_connection,
             result.timings_ms, explanation, _Request("POST", request.url, headers, body), response,
         )
     )  # fmt: skip
+
+
+def _without(secret: Iterable[str], text: str) -> str:
+    """Hide in a receiver's text what it was shown. Short values are left: they occur by chance."""
+    for value in secret:
+        for part in (value, *secrets_within(value)):
+            if len(part) >= SECRET_LENGTH_MIN:
+                text = text.replace(part, HIDDEN)
+    return text

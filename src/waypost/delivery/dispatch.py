@@ -4,12 +4,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from msgspec.structs import replace
+
 from waypost.clock import Clock
 from waypost.delivery.attempt import prepare
-from waypost.delivery.message import Message
+from waypost.delivery.authentication import grant_of, headers_set_by, show
+from waypost.delivery.message import BATCH_TYPE, Message
+from waypost.delivery.oauth import Token, Tokens
 from waypost.delivery.sender import AttemptResult, SendRequest
+from waypost.events import cloudevents
+from waypost.events.rendering import batch, render
 from waypost.ids import AccountId, EndpointId
-from waypost.log.records import EndpointRecord
+from waypost.log.records import EndpointRecord, EndpointSettings
+
+_UNAUTHORIZED = 401
 
 
 class SenderLike(Protocol):
@@ -46,33 +54,79 @@ class Dispatcher:
     def __init__(self, sender: SenderLike, clock: Clock) -> None:
         self._sender = sender
         self._clock = clock
+        self._tokens = Tokens(sender, clock)
 
     async def send(
         self, endpoint: EndpointRecord, message: Message, *, number: int, fresh: bool = False
     ) -> Dispatched:  # fmt: skip
         """Make attempt `number` of `message`. Never raises for what the receiver or the network does.
 
-        With `fresh` it goes out on a new connection.
+        With `fresh` it goes out on a new connection. Where the receiver refuses an access token (401), another one is
+        fetched, once, and the request goes out again at once, as part of the same attempt.
         """
+        settings = endpoint.settings
         pool_key = pool_key_of(endpoint.account_id, endpoint.endpoint_id)
-        now = self._clock.now()
-        request = prepare(
-            endpoint.settings, live_secrets(endpoint, now), pool_key=pool_key, event_id=message.id,
-            event_type=message.type, body=message.parts[0].body, number=number, timestamp=int(now.timestamp()),
-            replay_id=message.replay_id,
-        )  # fmt: skip
+        hidden = frozenset(map(str.lower, settings.headers)) | headers_set_by(settings.auth)
         if fresh:
             self._sender.forget(pool_key)
+        grant = grant_of(settings.auth)
+        if grant is None:
+            request = self._request(endpoint, message, number, None)
+            return Dispatched(request, await self._sender.send(request), hidden)
+        token = await self._tokens.get(pool_key, grant, settings.timeout_seconds)
+        if isinstance(token, AttemptResult):
+            return Dispatched(None, token, hidden)
+        request = self._request(endpoint, message, number, token)
         result = await self._sender.send(request)
-        return Dispatched(request, result, frozenset(map(str.lower, endpoint.settings.headers)))
+        if result.outcome == "status" and result.status == _UNAUTHORIZED:
+            token = await self._tokens.renew(pool_key, grant, token, settings.timeout_seconds)
+            if isinstance(token, AttemptResult):
+                sentence = f"Your server answered {_UNAUTHORIZED} to our access token. {token.explanation}"
+                return Dispatched(request, replace(result, explanation=sentence), hidden)
+            request = self._request(endpoint, message, number, token)
+            result = await self._sender.send(request)
+        return Dispatched(request, result, hidden)
 
     def forget(self, account_id: AccountId, endpoint_id: EndpointId) -> None:
-        """Let go of connections and what else is kept: the endpoint was changed, deleted, or is another worker's."""
-        self._sender.forget(pool_key_of(account_id, endpoint_id))
+        """Let go of connections and tokens: the endpoint was changed, deleted, or is another worker's."""
+        pool_key = pool_key_of(account_id, endpoint_id)
+        self._sender.forget(pool_key)
+        self._tokens.forget(pool_key)
 
     async def close(self) -> None:
         """End the attempts in flight as `cancelled` and close every connection."""
         await self._sender.close()
+        await self._tokens.close()
+
+    def _request(self, endpoint: EndpointRecord, message: Message, number: int, token: Token | None) -> SendRequest:
+        settings, now = endpoint.settings, self._clock.now()
+        body, content_type, event_type = rendered(settings, message)
+        return prepare(
+            settings, live_secrets(endpoint, now), pool_key=pool_key_of(endpoint.account_id, endpoint.endpoint_id),
+            event_id=message.id, event_type=event_type, body=body, number=number, timestamp=int(now.timestamp()),
+            replay_id=message.replay_id, content_type=content_type,
+            shown=show(settings.auth, token.text if token else None),
+        )  # fmt: skip
+
+
+def rendered(settings: EndpointSettings, message: Message) -> tuple[bytes, str, str]:
+    """Give the body of a message, its content type and the type its header says, as the settings want them.
+
+    An endpoint whose format is `batch` gets an array also of one event. A batch that was made up before the format was
+    changed stays one, since it comes again with the same events.
+    """
+    parts = [
+        render(part.body, part.folded, payload=settings.payload, personal_data=settings.personal_data)
+        for part in message.parts
+    ]
+    if settings.format == "cloudevents":
+        parts = [cloudevents.structured(part) for part in parts]
+        if message.is_batch:
+            return batch(parts), cloudevents.BATCH_CONTENT_TYPE, BATCH_TYPE
+        return parts[0], cloudevents.CONTENT_TYPE, message.type
+    if message.is_batch or settings.format == "batch":
+        return batch(parts), "application/json", BATCH_TYPE
+    return parts[0], "application/json", message.type
 
 
 def pool_key_of(account_id: AccountId, endpoint_id: EndpointId) -> str:
@@ -81,5 +135,10 @@ def pool_key_of(account_id: AccountId, endpoint_id: EndpointId) -> str:
 
 
 def live_secrets(endpoint: EndpointRecord, now: datetime) -> list[str]:
-    """Give the secrets that sign at `now`, newest first."""
-    return [known.secret for known in endpoint.secrets if known.expires_at is None or known.expires_at > now]
+    """Give what signs at `now`: secrets and keys of the kinds that the settings ask for, newest first."""
+    wanted = endpoint.settings.signature
+    return [
+        known.secret
+        for known in endpoint.secrets
+        if known.scheme in wanted and (known.expires_at is None or known.expires_at > now)
+    ]

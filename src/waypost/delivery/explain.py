@@ -35,6 +35,8 @@ _ADVICE_BY_CLASS: Mapping[int, str] = {
 
 def explain(result: AttemptResult, timeout_s: float) -> str:
     """Give one or two plain sentences about `result`, of an attempt that had `timeout_s` seconds."""
+    if result.explanation is not None:
+        return result.explanation
     if result.outcome == "success":
         answered = f"Your server answered {result.status} in {_milliseconds(result.timings_ms.total)}."
         return f"{answered} {_BODY_CUT}" if result.truncated else answered

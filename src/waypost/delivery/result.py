@@ -6,6 +6,8 @@ from typing import Literal
 
 import msgspec
 
+from waypost.delivery.identity import ClientIdentity
+
 Outcome = Literal[
     "success",  # a 2xx, its body read to the end or to the cap, within the timeout
     "status",  # any other complete answer
@@ -24,6 +26,7 @@ class SendRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One POST: `body` goes out byte for byte, `headers` as given (see `build_headers`).
 
     `pool_key` names the endpoint: connections are shared within it and never beyond it. `timeout_s` is in seconds.
+    `identity` is shown to a server that asks for a client certificate; None shows nothing.
     """
 
     url: str
@@ -31,6 +34,7 @@ class SendRequest(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
     timeout_s: float
     pool_key: str
+    identity: ClientIdentity | None = None
 
 
 class Timings(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,7 +60,7 @@ class AttemptResult(msgspec.Struct, frozen=True, kw_only=True):
     connected to, or tried last. `response_body` holds at most ANSWER_BYTES_KEPT_MAX bytes, as they came (never
     inflated); `truncated` says that there was more. Header names are lower-case, and texts hold no lone surrogates.
     `retry_after` is the raw header. `error_text` is one technical sentence for failures without a complete answer,
-    None else.
+    None else. `explanation` is the plain sentence about what only we can know; None leaves it to `explain`.
     """
 
     outcome: Outcome
@@ -70,6 +74,7 @@ class AttemptResult(msgspec.Struct, frozen=True, kw_only=True):
     truncated: bool = False
     error_text: str | None = None
     retry_after: str | None = None
+    explanation: str | None = None
 
     @property
     def stale_connection(self) -> bool:

@@ -29,6 +29,7 @@ from waypost.delivery.connector import (
 )
 from waypost.delivery.egress import EgressRules
 from waypost.delivery.failures import ANSWERED_TOO_EARLY, classify, on_one_line
+from waypost.delivery.identity import ClientIdentity, context_of
 from waypost.delivery.lookup import Lookup, addresses_of
 from waypost.delivery.result import AttemptResult, Outcome, SendRequest, Timings
 from waypost.errors import CallerError
@@ -69,6 +70,7 @@ class Sender:
         self._clock = clock or SystemClock()
         self._tls = ssl.create_default_context()
         self._tls.set_alpn_protocols(["http/1.1"])
+        self._extra_ca_pem = extra_ca_pem
         if extra_ca_pem is not None:
             self._tls.load_verify_locations(cadata=extra_ca_pem)
         self._pools: dict[str, _Pool] = {}
@@ -92,7 +94,10 @@ class Sender:
             return attempt.failed("refused", f"the request could not be made: {error}")
         if self._closed:
             return attempt.failed("cancelled", "the service is stopping")
-        pool = self._pool(request.pool_key, attempt.started)
+        try:
+            pool = self._pool(request, attempt.started)
+        except ssl.SSLError as error:
+            return attempt.failed("tls", f"the client certificate cannot be used: {error.reason}")
         pool.in_flight += 1
         token = exchange_under_way.set(attempt.exchange)
         deadline = asyncio.timeout(request.timeout_s)
@@ -144,12 +149,17 @@ class Sender:
             await asyncio.gather(*self._closing)
             await asyncio.sleep(0)
 
-    def _pool(self, pool_key: str, now: float) -> "_Pool":
+    def _pool(self, request: SendRequest, now: float) -> "_Pool":
         if now >= self._next_sweep_at:
             self._sweep(now)
-        pool = self._pools.get(pool_key)
+        pool = self._pools.get(request.pool_key)
+        if pool is not None and pool.identity is not request.identity and pool.identity != request.identity:
+            self.forget(request.pool_key)  # a connection vouches for whom it was made as
+            pool = None
         if pool is None:
-            pool = self._pools[pool_key] = _Pool(Connector(self._rules, self._tls, self._lookup))
+            tls = self._tls if request.identity is None else context_of(request.identity, self._extra_ca_pem)
+            connector = Connector(self._rules, tls, self._lookup)
+            pool = self._pools[request.pool_key] = _Pool(connector, request.identity)
         pool.used_at = now
         return pool
 
@@ -169,10 +179,11 @@ class Sender:
 class _Pool:
     """The connections of one endpoint."""
 
-    __slots__ = ("connector", "in_flight", "retired", "used_at")
+    __slots__ = ("connector", "identity", "in_flight", "retired", "used_at")
 
-    def __init__(self, connector: Connector) -> None:
+    def __init__(self, connector: Connector, identity: ClientIdentity | None) -> None:
         self.connector = connector
+        self.identity = identity
         self.in_flight = 0
         self.used_at = 0.0
         self.retired = False
