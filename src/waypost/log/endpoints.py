@@ -20,7 +20,7 @@ from waypost.ids import AccountId, EndpointId
 from waypost.log import auditing, signing_keys
 from waypost.log.cursors import page_of, read_name_cursor
 from waypost.log.database import insert_into
-from waypost.log.events import first_position_since
+from waypost.log.events import first_position_since, log_end
 from waypost.log.records import (
     EndpointRecord,
     EndpointSecret,
@@ -119,12 +119,12 @@ def change_endpoint(
 
 
 def delete_endpoint(account_id: AccountId, endpoint_id: EndpointId) -> Unit[None]:
-    """Forget an endpoint and what it is owed. Its attempts stay until their time is over."""
+    """Forget an endpoint, what it is owed, and its replays. Its attempts stay until their time is over."""
 
     def work(tx: Tx) -> None:
         read_endpoint(tx.connection, tx.vault, account_id, endpoint_id)
+        _changed_with_copies(tx, account_id, endpoint_id)
         tx.connection.execute(delete(endpoints).where(_one(account_id, endpoint_id)))
-        tx.changed_endpoints.add((account_id, endpoint_id))
 
     return Unit(account_id, work)
 
@@ -185,7 +185,7 @@ def rotate_secret(
         expires_at = signing_keys.end_secrets(tx, account_id, endpoint_id, overlap_s)
         new_key = signing_key if signing_keys.newest(endpoint.secrets) else None
         signing_keys.add_secrets(tx, account_id, endpoint_id, secret, new_key)
-        tx.changed_endpoints.add((account_id, endpoint_id))
+        _changed_with_copies(tx, account_id, endpoint_id)
         previous_expires_at = expires_at if endpoint.secrets and overlap_s > 0 else None
         return Rotated(secret, previous_expires_at, new_key.public_key if new_key else None)
 
@@ -206,6 +206,34 @@ def reveal_secret(account_id: AccountId, endpoint_id: EndpointId, actor: str) ->
     return Unit(account_id, work)
 
 
+def copy_endpoint(
+    tx: Tx, account_id: AccountId, endpoint_id: EndpointId, copy_id: EndpointId, *, url: str
+) -> EndpointId:
+    """Make a copy of an endpoint that sends to another URL what a replay asks it to, and nothing else.
+
+    It signs with the secrets of the original and goes when that goes; its health is its own.
+    """
+    original = read_endpoint(tx.connection, tx.vault, account_id, endpoint_id)
+    settings = msgspec.structs.replace(original.settings, url=url)
+    end = log_end(tx.connection, account_id)
+    key = {"account_id": account_id, "endpoint_id": copy_id}
+    times = {"created_at": tx.now_us, "updated_at": tx.now_us, "health_since": tx.now_us}
+    standing = {"health": "active", "health_version": 0, "failures_in_a_row": 0, "epoch": 0}
+    progress = {"start_position": end, "cursor": end, "replay_of": endpoint_id}
+    row = key | times | standing | progress | _settings_columns(tx.vault, account_id, copy_id, settings)
+    tx.connection.execute(insert(endpoints), row)
+    _put_version(tx, account_id, copy_id, 1, Wants(patterns=()))
+    tx.changed_endpoints.add((account_id, copy_id))
+    return copy_id
+
+
+def _changed_with_copies(tx: Tx, account_id: AccountId, endpoint_id: EndpointId) -> None:
+    """Note that an endpoint changed, and with it the copies that its replays have."""
+    mine = endpoints.c.account_id == account_id, endpoints.c.replay_of == endpoint_id
+    copies = tx.connection.execute(select(endpoints.c.endpoint_id).where(*mine)).scalars().all()
+    tx.changed_endpoints.update((account_id, EndpointId(name)) for name in (endpoint_id, *copies))
+
+
 def start_position(connection: Connection, account_id: AccountId, start: str | int | datetime, end: int) -> int:
     """Give the position after which `start` means, in a log that ends at `end`. InvalidDocument past its end.
 
@@ -215,9 +243,10 @@ def start_position(connection: Connection, account_id: AccountId, start: str | i
         return end
     if isinstance(start, datetime):
         return first_position_since(connection, account_id, to_micros(start), end) - 1
-    if start == "beginning" or (isinstance(start, int) and 0 <= start <= end):
-        before_first = first_position_since(connection, account_id, 0, end) - 1
-        return before_first if start == "beginning" else max(start, before_first)
+    if start == "beginning":
+        start = 0
+    if isinstance(start, int) and 0 <= start <= end:
+        return max(start, first_position_since(connection, account_id, 0, end) - 1)
     raise InvalidDocument(f"The log ends at position {end}; start at or before it.", path="/start")
 
 
@@ -282,8 +311,9 @@ def _records(
     for row in connection.execute(versions_of(account_id, ids)):
         wants = msgspec.json.decode(row.wants, type=Wants)
         versions[row.endpoint_id].append(EndpointVersion(row.from_position, wants))
-    secrets: dict[str, list[EndpointSecret]] = {endpoint_id: [] for endpoint_id in ids}
-    for row in connection.execute(secrets_of(account_id, ids)):
+    signers = sorted({row.replay_of or row.endpoint_id for row in rows})
+    secrets: dict[str, list[EndpointSecret]] = {endpoint_id: [] for endpoint_id in signers}
+    for row in connection.execute(secrets_of(account_id, signers)):
         secrets[row.endpoint_id].append(_secret(vault, account_id, row))
     return [_record(vault, account_id, row, versions, secrets) for row in rows]
 
@@ -319,7 +349,7 @@ def _record(
         endpoint_id=EndpointId(row.endpoint_id),
         settings=msgspec.structs.replace(plain, auth=sealed.auth, headers=sealed.headers),
         versions=tuple(versions[row.endpoint_id]),
-        secrets=tuple(secrets[row.endpoint_id]),
+        secrets=tuple(secrets[row.replay_of or row.endpoint_id]),
         standing=Standing(
             health=row.health,
             reason=row.health_reason,
@@ -336,6 +366,7 @@ def _record(
         epoch=row.epoch,
         created_at=from_micros(row.created_at),
         updated_at=from_micros(row.updated_at),
+        replay_of=None if row.replay_of is None else EndpointId(row.replay_of),
     )
 
 
@@ -364,8 +395,9 @@ def endpoint_rows() -> Select[Any]:
 
 
 def endpoints_after(account_id: AccountId, endpoint_id: str, limit: int) -> Select[Any]:
-    """The endpoints of an account past `endpoint_id`, at most `limit`. Walks the primary key."""
+    """The endpoints of an account past `endpoint_id`, without those of replays, at most `limit`. By the primary key."""
     mine = select(*endpoints.c).where(endpoints.c.account_id == account_id, endpoints.c.endpoint_id > endpoint_id)
+    mine = mine.where(endpoints.c.replay_of.is_(None))
     return mine.order_by(endpoints.c.endpoint_id).limit(limit)
 
 

@@ -28,13 +28,15 @@ Work = Unit[Any] | AcceptReport
 class Committed:
     """What a group changed, told after its commit: accounts whose log grew, each with its new end, and endpoints.
 
-    `tokens` says that a token was revoked or replaced; `erased` holds the positions whose events were rewritten.
+    `tokens` says that a token was revoked or replaced, `replays` that a replay was asked for; `erased` holds the
+    positions whose events were rewritten.
     """
 
     accounts: Mapping[AccountId, int]
     endpoints: frozenset[tuple[AccountId, EndpointId]]
     tokens: bool = False
     erased: Mapping[AccountId, Sequence[int]] = field(default_factory=dict)
+    replays: bool = False
 
     @classmethod
     def nothing(cls) -> "Committed":
@@ -42,7 +44,7 @@ class Committed:
         return cls({}, frozenset())
 
     def __bool__(self) -> bool:
-        return bool(self.accounts or self.endpoints or self.tokens or self.erased)
+        return bool(self.accounts or self.endpoints or self.tokens or self.erased or self.replays)
 
     def __or__(self, other: "Committed") -> "Committed":
         return Committed(
@@ -53,6 +55,7 @@ class Committed:
                 account: [*self.erased.get(account, ()), *other.erased.get(account, ())]
                 for account in {**self.erased, **other.erased}
             },
+            self.replays or other.replays,
         )
 
 
@@ -121,7 +124,8 @@ def run_group(
         transaction.commit()
     except SQLAlchemyError as error:
         raise CommitFailed(str(error)) from error
-    return GroupResult(outcomes, Committed(grown, frozenset(tx.changed_endpoints), tx.tokens_changed, tx.erased))
+    changed = frozenset(tx.changed_endpoints)
+    return GroupResult(outcomes, Committed(grown, changed, tx.tokens_changed, tx.erased, tx.replays_asked))
 
 
 class _Group:

@@ -20,7 +20,20 @@ from waypost.clock import Clock, IdSource, to_micros
 from waypost.events.own_types import OwnType
 from waypost.events.patterns import Wants
 from waypost.ids import AccountId, EndpointId
-from waypost.log import accounts, deliveries, endpoints, events, leases, migration, owed, own_events, shipments, sources
+from waypost.log import (
+    accounts,
+    deliveries,
+    endpoints,
+    events,
+    leases,
+    matching,
+    migration,
+    owed,
+    own_events,
+    replays,
+    shipments,
+    sources,
+)
 from waypost.log.accept import AcceptReport
 from waypost.log.committing import unavailable
 from waypost.log.database import READERS, Database, DatabaseProblem, open_database, reachable
@@ -40,6 +53,8 @@ from waypost.log.records import (
     LogRow,
     Page,
     Principal,
+    ReplayAsked,
+    ReplayRecord,
     Source,
     Stats,
     StoredShipment,
@@ -329,6 +344,41 @@ class Log:
         """Count an endpoint's attempts since an instant."""
         return await self._read(
             lambda connection: deliveries.read_stats(connection, account_id, endpoint_id, to_micros(since))
+        )
+
+    # -- replays
+
+    async def count_replay(
+        self, account_id: AccountId, endpoint_id: EndpointId, asked: ReplayAsked
+    ) -> tuple[matching.Scope, int]:
+        """Give what a replay asked for now would look at, and how many deliveries match: exactly, however many.
+
+        It walks the log in steps, each a reading of its own, so that nobody waits for it. NotFound without such an
+        endpoint, InvalidDocument for shipments that do not exist.
+        """
+        scope = await self._of_endpoint(
+            account_id, endpoint_id, lambda connection, endpoint: matching.scope_of(connection, endpoint, asked)
+        )
+        matched, place = 0, scope.after
+        while place < scope.through:
+            found = await self._read(lambda connection, place=place: matching.find(connection, scope, place))  # type: ignore[misc]
+            matched, place = matched + len(found.positions), found.through
+        return scope, matched
+
+    async def get_replay(self, account_id: AccountId, endpoint_id: EndpointId, replay_id: str) -> ReplayRecord:
+        """Give a replay of an endpoint with its progress, or raise NotFound."""
+        return await self._read(
+            lambda connection: replays.read_replay(connection, account_id, endpoint_id, replay_id)
+        )
+
+    async def list_replays(
+        self, account_id: AccountId, endpoint_id: EndpointId, limit: int = 50, cursor: str | None = None
+    ) -> Page[ReplayRecord]:
+        """Give a page of an endpoint's replays, the newest first, or raise NotFound when there is no such endpoint."""
+        return await self._of_endpoint(
+            account_id,
+            endpoint_id,
+            lambda connection, _: replays.list_replays(connection, account_id, endpoint_id, limit, cursor),
         )
 
     # -- sources

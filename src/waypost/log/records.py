@@ -191,7 +191,7 @@ class EndpointSecret:
     @property
     def scheme(self) -> str:
         """The kind of signatures it makes: `v1` or `v1a`."""
-        return "v1" if self.public_key is None else "v1a"
+        return "v1a" if self.secret.startswith("whsk_") else "v1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +221,10 @@ class Standing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointRecord:
-    """An endpoint as stored. `versions` in order of position; `secrets` newest first, those in overlap too."""
+    """An endpoint as stored. `versions` in order of position; `secrets` newest first, those in overlap too.
+
+    `replay_of` is set in the endpoint that a replay to another URL has for itself: the one that it is a copy of.
+    """
 
     account_id: AccountId
     endpoint_id: EndpointId
@@ -235,6 +238,7 @@ class EndpointRecord:
     epoch: int
     created_at: datetime
     updated_at: datetime
+    replay_of: EndpointId | None = None
 
     @property
     def wants(self) -> Wants:
@@ -255,6 +259,41 @@ class EndpointRecord:
     def state_since(self) -> datetime:
         """Since when it is in that state."""
         return self.paused_at if self.paused_at is not None else from_micros(self.standing.since)
+
+
+class ReplayAsked(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a replay is to send: `which` is `failed`, `missing` or `all`. None, and empty lists, leave nothing out.
+
+    Recorded at or after `since` and before `until`; `types` are patterns; `shipments` references or ids, of which
+    `keys` are the ids, once they were looked up.
+    """
+
+    which: str
+    since: datetime | None = None
+    until: datetime | None = None
+    types: tuple[str, ...] = ()
+    shipments: tuple[str, ...] = ()
+    to_url: str | None = None
+    keys: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayRecord:
+    """A replay as it stands: `running`, `done`, `cancelled` or `failed`, with the reason.
+
+    `matched` was counted when it was asked for; `done` of them are settled, delivered or not.
+    """
+
+    account_id: AccountId
+    replay_id: str
+    endpoint_id: EndpointId
+    asked: ReplayAsked
+    matched: int
+    done: int
+    state: str
+    state_reason: str | None
+    created_at: datetime
+    ended_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,7 @@ class Tx:
     heads: dict[AccountId, AccountHead] = field(default_factory=dict)
     changed_endpoints: set[tuple[AccountId, EndpointId]] = field(default_factory=set)
     tokens_changed: bool = False
+    replays_asked: bool = False
     erased: dict[AccountId, list[int]] = field(default_factory=dict)
 
     @property

@@ -18,22 +18,26 @@ from waypost.log.endpoints import (
 from waypost.log.leases import persist, release_leases, renew_lease, take_leases
 from waypost.log.own_events import delete_type, post_event, put_type
 from waypost.log.records import Account, EndpointRecord
+from waypost.log.replays import cancel_replay, create_replay, feed_replays
 from waypost.log.resending import resend
 from waypost.log.sources import change_source, create_source, delete_source, refuse_message, take_message
 from waypost.log.transaction import Tx, refusal
 
 __all__ = [
+    "cancel_replay",
     "change_account",
     "change_endpoint",
     "change_source",
     "create_account",
     "create_endpoint",
+    "create_replay",
     "create_source",
     "create_token",
     "delete_endpoint",
     "delete_source",
     "delete_type",
     "ensure_operator",
+    "feed_replays",
     "pause_endpoint",
     "persist",
     "post_event",
