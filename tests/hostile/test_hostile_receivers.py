@@ -24,8 +24,6 @@ SHIPMENTS = 24  # half of them before the siege, whose events the hostile endpoi
 EVENTS = 2 * SHIPMENTS
 # 41 to 57 when measured, with up to 16 attempts out at each of 61, of which several pour 100 MB into each they can.
 GROWTH_MIB_MAX = 100
-    HOSTILE
-)  # each may have 16 attempts out; they pour 100 MB into each of theirs if one lets them
 PASSWORD = "canary-3f1c9a"
 
 
