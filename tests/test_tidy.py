@@ -74,6 +74,7 @@ MAY_SPEAK_HTTP = {
     "delivery/sender.py": "sends the webhooks",
     "delivery/connector.py": "the sender's connector, which vets each address",
     "delivery/failures.py": "tells what went wrong from what the connector raises",
+    "bench": "measures the service from outside, and holds it against a bare client",
     "client.py": "the command line and the demo are clients of the API",
 }
 

@@ -29,6 +29,7 @@ COMMANDS = [
     "events list",
     "events tail",
     "verify",
+    "bench",
     "doctor",
 ]
 WITHOUT_DATA = {"serve", "demo", "token revoke", "endpoint remove"}

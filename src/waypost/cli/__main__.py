@@ -44,6 +44,7 @@ COMMANDS = {
     "shipment": ("shipment:app", "Put shipments, add what a carrier says, and show what is known."),
     "events": ("events:app", "List and follow the events of an account."),
     "verify": ("verify:verify", "Check a captured request: which part of its signature is wrong, and why."),
+    "bench": ("bench:bench", "Measure how fast it is on this machine, and how much memory it takes."),
     "doctor": ("doctor:doctor", "Check configuration, database, clock, egress rules and endpoints."),
 }
 

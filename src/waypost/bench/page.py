@@ -5,10 +5,10 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks.figures import Figure, Result
-from benchmarks.machine import Machine
+from waypost.bench.figures import Figure, Result
+from waypost.bench.machine import Machine
 
-BEGIN = "<!-- Results: written by `python -m benchmarks --write`. -->"
+BEGIN = "<!-- Results: written by `waypost bench --write`. -->"
 END = "<!-- End of the results. -->"
 
 
@@ -52,9 +52,9 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     )
 
 
-def json_text(machine: Machine, results: Sequence[Result], command: str) -> str:
-    """Give the same as JSON; each figure with `met`, null where there is no goal."""
-    told = {
+def as_json(machine: Machine, results: Sequence[Result], command: str) -> dict[str, object]:
+    """Give the same for programs; each figure with `met`, null where there is no goal."""
+    return {
         "command": command,
         "machine": machine,
         "results": [
@@ -68,7 +68,6 @@ def json_text(machine: Machine, results: Sequence[Result], command: str) -> str:
             for result in results
         ],
     }
-    return msgspec.json.format(msgspec.json.encode(told), indent=2).decode()
 
 
 def write_section(page: Path, section: str) -> None:

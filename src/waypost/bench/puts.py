@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from benchmarks.bench import Bench, rest
-from benchmarks.documents import SHIPMENT_EVENTS
-from benchmarks.figures import BenchmarkFailed, Figure, Result, at_least, over_rounds, quantile
-from benchmarks.loading import fit_padding
-from benchmarks.processes import Account, Child, Receiver, Service
+from waypost.bench.bench import Bench, rest
+from waypost.bench.documents import SHIPMENT_EVENTS
+from waypost.bench.figures import BenchmarkFailed, Figure, Result, at_least, over_rounds, quantile
+from waypost.bench.loading import fit_padding
+from waypost.bench.processes import Account, Child, Receiver, Service
 
 NAME = "puts"
 CLIENTS = 64
@@ -17,22 +17,22 @@ ACCEPTED_GOAL = 1500
 def run(bench: Bench) -> Result:
     """Measure in turn an account without an endpoint and one whose events are delivered meanwhile."""
     requests, rounds = bench.sized(10_000, 640), bench.sized(5, 2)
-    with Receiver() as receiver, Service(bench.folder / NAME) as service, Child("benchmarks.clients") as clients:
+    with Receiver() as receiver, Service(bench.folder / NAME) as service, Child("waypost.bench.clients") as clients:
         alone, followed = service.account("alone"), service.account("followed")
         padding = fit_padding(alone)
         followed.add_endpoint(receiver.url, max_in_flight=IN_FLIGHT)
-        _put(clients, alone, "warm-", requests // 4, padding)
-        _put(clients, followed, "warm-", requests // 4, padding)
+        put(clients, alone, "warm-", requests // 4, padding)
+        put(clients, followed, "warm-", requests // 4, padding)
         receiver.wait_for(requests // 4 * SHIPMENT_EVENTS)
         without, cpu_us, with_endpoint = [], [], []
         for number in range(rounds):
             bench.say(f"puts: round {number + 1} of {rounds}")
             rest()
             cpu_before = service.cpu_s()
-            without.append(_put(clients, alone, f"r{number}-", requests, padding))
+            without.append(put(clients, alone, f"r{number}-", requests, padding))
             cpu_us.append((service.cpu_s() - cpu_before) * 1e6 / requests)
             receiver.ask("reset")
-            with_endpoint.append(_put(clients, followed, f"r{number}-", requests, padding))
+            with_endpoint.append(put(clients, followed, f"r{number}-", requests, padding))
             receiver.wait_for(requests * SHIPMENT_EVENTS)
     return Result(
         NAME,
@@ -50,7 +50,8 @@ def run(bench: Bench) -> Result:
     )
 
 
-def _put(clients: Child, account: Account, prefix: str, requests: int, padding: int) -> dict[str, Any]:
+def put(clients: Child, account: Account, prefix: str, requests: int, padding: int) -> dict[str, Any]:
+    """PUT so many new shipments with CLIENTS clients at once; what clients.py tells of them."""
     told: dict[str, Any] = clients.ask(
         "put", port=account.service.port, token=account.token, clients=CLIENTS, requests=requests, first=1,
         prefix=prefix, padding=padding,

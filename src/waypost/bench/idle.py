@@ -1,14 +1,12 @@
 """One PUT at a time on an idle service: how long until the receiver knows."""
 
-import json
 import time
-from http.client import HTTPConnection
 
-from benchmarks.bench import Bench
-from benchmarks.documents import SHIPMENT_EVENTS, put_body
-from benchmarks.figures import BenchmarkFailed, Figure, Result, at_most, quantile
-from benchmarks.loading import fit_padding
-from benchmarks.processes import PATIENCE_S, Account, Receiver, Service
+from waypost.bench.bench import Bench
+from waypost.bench.documents import SHIPMENT_EVENTS
+from waypost.bench.figures import Figure, Result, at_most, quantile
+from waypost.bench.loading import OneByOne, Put, fit_padding
+from waypost.bench.processes import Account, Receiver, Service
 
 NAME = "idle"
 P50_GOAL_MS = 10
@@ -26,12 +24,12 @@ def run(bench: Bench) -> Result:
         _put_all(account, receiver, "warm-", max(20, samples // 10), padding)
         receiver.ask("reset")
         bench.say(f"idle: {samples} PUTs, one at a time")
-        sent_ns, answered_ns, events = _put_all(account, receiver, "idle-", samples, padding)
+        puts = _put_all(account, receiver, "idle-", samples, padding)
         instants: dict[str, int] = receiver.ask("instants")
-    arrived_ns = [[instants[event_id] for event_id in of_put] for of_put in events]
-    from_answer = [(at - start) / 1e6 for start, ats in zip(answered_ns, arrived_ns, strict=True) for at in ats]
-    from_request = [(at - start) / 1e6 for start, ats in zip(sent_ns, arrived_ns, strict=True) for at in ats]
-    answers = [(answered - sent) / 1e6 for sent, answered in zip(sent_ns, answered_ns, strict=True)]
+    arrivals = [(one, instants[event_id]) for one in puts for event_id in one.event_ids]
+    from_answer = [(at - one.answered_ns) / 1e6 for one, at in arrivals]
+    from_request = [(at - one.sent_ns) / 1e6 for one, at in arrivals]
+    answers = [(one.answered_ns - one.sent_ns) / 1e6 for one in puts]
     return Result(
         NAME,
         "Accept to arrival when idle",
@@ -52,24 +50,11 @@ def run(bench: Bench) -> Result:
     )
 
 
-def _put_all(
-    account: Account, receiver: Receiver, prefix: str, count: int, padding: int
-) -> tuple[list[int], list[int], list[list[str]]]:
-    """PUT shipments, each once the one before has arrived. Gives when sent, when answered, and the events' ids."""
-    sent_ns, answered_ns, events = [], [], []
-    connection = HTTPConnection("127.0.0.1", account.service.port, timeout=PATIENCE_S)
-    headers = {"authorization": f"Bearer {account.token}", "content-type": "application/json"}
+def _put_all(account: Account, receiver: Receiver, prefix: str, count: int, padding: int) -> list[Put]:
+    """PUT shipments, each once the one before has arrived."""
+    caller, made = OneByOne(account, padding), list[Put]()
     for number in range(1, count + 1):
-        body = put_body(number, padding)
         time.sleep(PAUSE_S)
-        sent_ns.append(time.monotonic_ns())
-        connection.request("PUT", f"/v1/shipments/{prefix}{number}", body, headers)
-        answer = connection.getresponse()
-        text = answer.read()
-        answered_ns.append(time.monotonic_ns())
-        if answer.status != 201:
-            raise BenchmarkFailed(f"a PUT was answered {answer.status}: {text[:500].decode(errors='replace')}")
-        events.append([event["id"] for event in json.loads(text)["events"]])
+        made.append(caller.put(f"{prefix}{number}", number))
         receiver.wait_for(number * SHIPMENT_EVENTS)
-    connection.close()
-    return sent_ns, answered_ns, events
+    return made

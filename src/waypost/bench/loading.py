@@ -4,15 +4,19 @@ import asyncio
 import io
 import json
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from http.client import HTTPConnection
+from typing import Literal
 
 import aiohttp
 import msgspec
 
-from benchmarks.documents import EVENT_BYTES, SHIPMENT_EVENTS, bulk_lines, document
-from benchmarks.figures import BenchmarkFailed
-from benchmarks.processes import PATIENCE_S, Account, Receiver
+from waypost.bench.documents import EVENT_BYTES, SHIPMENT_EVENTS, bulk_lines, document, put_body
+from waypost.bench.figures import BenchmarkFailed
+from waypost.bench.processes import PATIENCE_S, Account, Receiver
 
+CALLS_AT_ONCE = 32
 LINES_A_REQUEST = 10_000  # about 10 MB, of the 64 MiB that a bulk request may have
 PAGE = 1000
 
@@ -70,14 +74,81 @@ class Rates:
     delivered_per_s: float
 
 
-def deliver(receiver: Receiver, account: Account, prefix: str, numbers: range, padding: int) -> Rates:
-    """Put these shipments in bulk and wait until each of their events has arrived, once."""
+def deliver(
+    receiver: Receiver,
+    account: Account,
+    prefix: str,
+    numbers: range,
+    padding: int,
+    deliveries_each: int = SHIPMENT_EVENTS,
+) -> Rates:
+    """Put these shipments in bulk and wait until the deliveries that follow from each have arrived, once."""
     receiver.ask("reset")
     loaded = load(account, prefix, numbers, padding)
-    arrived = receiver.wait_for(loaded.events)
-    if arrived["requests"] != loaded.events:
-        raise BenchmarkFailed(f"{arrived['requests']} requests for {loaded.events} events: something was sent twice")
-    return Rates(loaded.accepted_per_s, loaded.events * 1e9 / (arrived["last_at_ns"] - loaded.began_ns))
+    expected = loaded.shipments * deliveries_each
+    arrived = receiver.wait_for(expected)
+    if arrived["requests"] != expected:
+        raise BenchmarkFailed(f"{arrived['requests']} requests for {expected} deliveries: something was sent twice")
+    return Rates(loaded.accepted_per_s, expected * 1e9 / (arrived["last_at_ns"] - loaded.began_ns))
+
+
+def add_endpoints(account: Account, endpoints: Sequence[Mapping[str, object]]) -> list[str]:
+    """Make these endpoints, many at once, and give their ids in order."""
+    return asyncio.run(_call_all(account, [("/v1/endpoints", endpoint) for endpoint in endpoints]))
+
+
+def tell_endpoints(account: Account, endpoint_ids: Sequence[str], what: Literal["pause", "resume"]) -> None:
+    """Pause or resume these endpoints, many at once."""
+    asyncio.run(_call_all(account, [(f"/v1/endpoints/{endpoint_id}/{what}", None) for endpoint_id in endpoint_ids]))
+
+
+async def _call_all(account: Account, calls: Sequence[tuple[str, Mapping[str, object] | None]]) -> list[str]:
+    """POST these, CALLS_AT_ONCE at a time, and give the ids that are answered."""
+    ids = [""] * len(calls)
+    waiting = iter(enumerate(calls))
+    headers = {"authorization": f"Bearer {account.token}"}
+
+    async def one_after_the_other(session: aiohttp.ClientSession) -> None:
+        for number, (path, body) in waiting:  # shared: each takes the next one
+            async with session.post(f"http://127.0.0.1:{account.service.port}{path}", json=body) as answer:
+                told = await answer.json()
+                if not answer.ok:
+                    raise BenchmarkFailed(f"POST {path} answered {answer.status}: {told}")
+                ids[number] = told["id"]
+
+    async with aiohttp.ClientSession(headers=headers) as session:
+        await asyncio.gather(*(one_after_the_other(session) for _ in range(CALLS_AT_ONCE)))
+    return ids
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """One PUT: when it was sent and answered, in nanoseconds of CLOCK_MONOTONIC, and the ids of its events."""
+
+    sent_ns: int
+    answered_ns: int
+    event_ids: list[str]
+
+
+class OneByOne:
+    """PUTs new shipments one at a time on a connection that is kept."""
+
+    def __init__(self, account: Account, padding: int) -> None:
+        self._connection = HTTPConnection("127.0.0.1", account.service.port, timeout=PATIENCE_S)
+        self._headers = {"authorization": f"Bearer {account.token}", "content-type": "application/json"}
+        self._padding = padding
+
+    def put(self, reference: str, number: int) -> Put:
+        """PUT one. Raises BenchmarkFailed unless it is new."""
+        body = put_body(number, self._padding)
+        sent_ns = time.monotonic_ns()
+        self._connection.request("PUT", f"/v1/shipments/{reference}", body, self._headers)
+        answer = self._connection.getresponse()
+        text = answer.read()
+        answered_ns = time.monotonic_ns()
+        if answer.status != 201:
+            raise BenchmarkFailed(f"a PUT was answered {answer.status}: {text[:500].decode(errors='replace')}")
+        return Put(sent_ns, answered_ns, [event["id"] for event in json.loads(text)["events"]])
 
 
 async def _post(account: Account, lines: bytes) -> bytes:

@@ -1,37 +1,16 @@
 """Bulk in, signed webhooks out: how much of the yardstick is left when every event is durable and in order."""
 
 import statistics
-from pathlib import Path
 
-from benchmarks.bench import Bench, ratios_to_neighbours, rest
-from benchmarks.figures import Result, at_least, over_rounds
-from benchmarks.loading import deliver, event_bodies, fit_padding
-from benchmarks.processes import Child, Receiver, Service
+from waypost.bench.bench import Bench, ratios_to_neighbours, rest
+from waypost.bench.figures import Result, at_least, over_rounds
+from waypost.bench.loading import deliver, event_bodies, fit_padding
+from waypost.bench.processes import Receiver, Service, Yardstick
 
 NAME = "bulk"
 IN_FLIGHT = 64
-CONCURRENCIES = (16, 32, 64, 128, 256)
 BODIES = 1000
 RATIO_GOAL = 0.25
-
-
-class Yardstick(Child):
-    """The bare loop; see yardstick.py."""
-
-    def __init__(self, url: str, bodies: Path, posts: int) -> None:
-        super().__init__("benchmarks.yardstick", url, str(bodies))
-        self._posts = posts
-        self.cpu_us: list[float] = []
-
-    def posts_per_s(self, concurrency: int) -> float:
-        """Measure once."""
-        told = self.ask("post", posts=self._posts, concurrency=concurrency)
-        self.cpu_us.append(told["cpu_s"] * 1e6 / self._posts)
-        return self._posts / float(told["elapsed_s"])
-
-    def best_concurrency(self) -> int:
-        """The concurrency that posts fastest."""
-        return max(CONCURRENCIES, key=self.posts_per_s)
 
 
 def run(bench: Bench) -> Result:

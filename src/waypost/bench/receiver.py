@@ -15,10 +15,14 @@ import uvloop
 ANSWER = b"HTTP/1.1 204 No Content\r\n\r\n"
 END_OF_HEAD = b"\r\n\r\n"
 BACKLOG = 1024
+MANY = b"/hooks/"
 
 
 class Arrivals:
-    """What arrived since the last `reset`: requests, distinct events, and when each event came first."""
+    """What arrived since the last `reset`: requests, distinct events, and when each event came first.
+
+    The same event at two endpoints of this receiver counts as two.
+    """
 
     def __init__(self) -> None:
         self.answering = True
@@ -92,11 +96,17 @@ class Connection(asyncio.Protocol):
             request_end = head_end + len(END_OF_HEAD) + int(_header(head, names, b"\r\ncontent-length:") or 0)
             if len(data) < request_end:
                 break
-            self._arrivals.add(_header(head, names, b"\r\nwebhook-id:"))
+            self._arrivals.add(_endpoint(head) + _header(head, names, b"\r\nwebhook-id:"))
             if self._arrivals.answering:
                 self._transport.write(ANSWER)
             data = data[request_end:]
         self._rest = data
+
+
+def _endpoint(head: bytes) -> bytes:
+    """What tells apart the endpoints of a receiver that stands for many: `7 ` for /hooks/7, nothing for /hooks."""
+    path = head[len(b"POST ") : head.index(b" ", len(b"POST "))]
+    return path[len(MANY) :] + b" " if path.startswith(MANY) else b""
 
 
 def _header(head: bytes, names: bytes, name: bytes) -> bytes:

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.figures import quantile
+from waypost.bench.figures import quantile
 from waypost.log.database import sqlite_version
 
 FSYNCS = 200

@@ -14,9 +14,9 @@ from typing import Any
 import pysqlite3.dbapi2 as sqlite3
 from sqlalchemy import Table
 
-from benchmarks.bench import Bench
-from benchmarks.documents import SHIPMENT_EVENTS, purchase_order, put_body, tracking_number
-from benchmarks.figures import BenchmarkFailed, Result, at_most, over_rounds
+from waypost.bench.bench import Bench
+from waypost.bench.documents import SHIPMENT_EVENTS, purchase_order, put_body, tracking_number
+from waypost.bench.figures import BenchmarkFailed, Result, at_most, over_rounds
 from waypost.clock import IdSource, SystemClock
 from waypost.ids import RANDOM_BITS, AccountId, ulid
 from waypost.log import Accepted, AcceptReport, Log, Request
@@ -112,7 +112,7 @@ def _ratios(above: Sequence[float], below: Sequence[float]) -> list[float]:
 
 def _report(number: int) -> AcceptReport:
     document = read_document(put_body(number, PADDING))
-    report = DocumentReport(document=document, actor=Actor(kind="api", token="bench"))
+    report = DocumentReport(document=document, actor=Actor(kind="api", token="bench"))  # noqa: S106 - a name
     return AcceptReport(ACCOUNT, _reference(number), report)
 
 
@@ -171,14 +171,14 @@ def _fill(path: Path, copies: int) -> None:
 def _rows(connection: Any, table: Table) -> list[Row]:
     columns = ", ".join(column.name for column in table.columns)
     order = ", ".join(column.name for column in table.primary_key.columns)
-    return [dict(row) for row in connection.execute(f"SELECT {columns} FROM {table.name} ORDER BY {order}")]
+    return [dict(row) for row in connection.execute(f"SELECT {columns} FROM {table.name} ORDER BY {order}")]  # noqa: S608 - our names
 
 
 def _insert(connection: Any, table: Table, models: list[Row], change: Callable[[Row], Row]) -> None:
     columns = [column.name for column in table.columns]
     places = ", ".join("?" * len(columns))
     rows = (tuple((model | change(model)).values()) for model in models)
-    connection.executemany(f"INSERT INTO {table.name} ({', '.join(columns)}) VALUES ({places})", rows)
+    connection.executemany(f"INSERT INTO {table.name} ({', '.join(columns)}) VALUES ({places})", rows)  # noqa: S608 - our names
 
 
 @dataclass(frozen=True)

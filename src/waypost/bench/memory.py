@@ -1,10 +1,10 @@
 """The most memory that the service takes while a receiver that was down gets its backlog."""
 
-from benchmarks.bench import Bench
-from benchmarks.documents import SHIPMENT_EVENTS
-from benchmarks.figures import Figure, Result, at_most
-from benchmarks.loading import fit_padding, load
-from benchmarks.processes import Receiver, Service
+from waypost.bench.bench import Bench
+from waypost.bench.documents import SHIPMENT_EVENTS
+from waypost.bench.figures import Figure, Result, at_most
+from waypost.bench.loading import fit_padding, load
+from waypost.bench.processes import Receiver, Service
 
 NAME = "memory"
 IN_FLIGHT = 64

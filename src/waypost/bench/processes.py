@@ -15,11 +15,11 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any, Self
 
-from benchmarks.figures import BenchmarkFailed
+from waypost.bench.figures import BenchmarkFailed
 
 PATIENCE_S = 60.0
+CONCURRENCIES = (16, 32, 64, 128, 256)  # at which the yardstick is tried
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
-ROOT = Path(__file__).parent.parent
 
 
 def free_port() -> int:
@@ -38,9 +38,8 @@ class Child:
     def __init__(self, module: str, *arguments: str) -> None:
         self._module = module
         command = [sys.executable, "-m", module, *arguments]
-        environment = os.environ | {"PYTHONPATH": str(ROOT)}
-        self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, start_new_session=True
+        self.process = subprocess.Popen(  # noqa: S603 - a module of ours
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
         )
         self._read()
 
@@ -74,12 +73,16 @@ class Receiver(Child):
 
     def __init__(self) -> None:
         self.port = free_port()
-        super().__init__("benchmarks.receiver", str(self.port))
+        super().__init__("waypost.bench.receiver", str(self.port))
 
     @property
     def url(self) -> str:
         """Where it takes webhooks."""
         return f"http://127.0.0.1:{self.port}/hooks"
+
+    def url_of(self, number: int) -> str:
+        """The URL of one of many endpoints that it stands for; their arrivals are told apart."""
+        return f"{self.url}/{number}"
 
     def wait_for(self, events: int, patience_s: float = PATIENCE_S) -> dict[str, int]:
         """Give what arrived once so many distinct events have. Raises BenchmarkFailed when they stop coming before."""
@@ -89,6 +92,26 @@ class Receiver(Child):
         return told
 
 
+class Yardstick(Child):
+    """The bare loop; see yardstick.py."""
+
+    def __init__(self, url: str, bodies: Path, posts: int) -> None:
+        super().__init__("waypost.bench.yardstick", url, str(bodies))
+        self._posts = posts
+        self.cpu_us: list[float] = []
+
+    def posts_per_s(self, concurrency: int, posts: int | None = None) -> float:
+        """Measure once; `posts` of them, or as many as usual."""
+        posts = posts or self._posts
+        told = self.ask("post", posts=posts, concurrency=concurrency)
+        self.cpu_us.append(told["cpu_s"] * 1e6 / posts)
+        return posts / float(told["elapsed_s"])
+
+    def best_concurrency(self) -> int:
+        """The concurrency that posts fastest."""
+        return max(CONCURRENCIES, key=self.posts_per_s)
+
+
 @dataclass
 class Service:
     """`waypost serve` on a database of its own, in `folder`. Use it in a `with` statement."""
@@ -96,12 +119,27 @@ class Service:
     folder: Path
     port: int = field(default_factory=free_port)
     operator_token: str = field(default_factory=lambda: "wp_" + secrets.token_urlsafe(32), repr=False)
+    secret_key: str = field(default_factory=lambda: base64.b64encode(secrets.token_bytes(32)).decode(), repr=False)
 
     def __enter__(self) -> Self:
         self.folder.mkdir(parents=True)
+        self._start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop()
+
+    def restart(self) -> float:
+        """Stop it in good order and start it again; gives the seconds until it is ready, its deliveries included."""
+        self._stop()
+        started = time.monotonic()
+        self._start()
+        return time.monotonic() - started
+
+    def _start(self) -> None:
         own = {
             "WAYPOST_OPERATOR_TOKEN": self.operator_token,
-            "WAYPOST_SECRET_KEY": base64.b64encode(secrets.token_bytes(32)).decode(),
+            "WAYPOST_SECRET_KEY": self.secret_key,
             "WAYPOST_EGRESS_ALLOW": "127.0.0.0/8",
             "WAYPOST_DATA_DIR": str(self.folder.resolve()),
             "WAYPOST_PORT": str(self.port),
@@ -119,9 +157,8 @@ class Service:
             self.process.kill()
             self.process.wait()
             raise
-        return self
 
-    def __exit__(self, *_: object) -> None:
+    def _stop(self) -> None:
         self.process.send_signal(signal.SIGTERM)
         try:
             self.process.wait(PATIENCE_S)
@@ -222,7 +259,7 @@ class Account:
         return json.loads(answer) if answer else None
 
     def add_endpoint(self, url: str, **settings: object) -> dict[str, Any]:
-        """Make an endpoint that takes every shipment event."""
+        """Make an endpoint, by default one that takes every shipment event."""
         made: dict[str, Any] = self.call("POST", "/v1/endpoints", {"url": url, "events": ["shipment.*"], **settings})
         return made
 

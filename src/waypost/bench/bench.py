@@ -1,8 +1,8 @@
 """What every benchmark is handed: where it may write, how large it should be, and whom to tell how it goes."""
 
 import statistics
-import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -12,18 +12,18 @@ REST_S = 0.3  # between two measurements, so that one does not pay for what the 
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """The setting of one run. `folder` is on the disk that is measured, and thrown away afterwards."""
+    """The setting of one run. `folder` is on the disk that is measured, and thrown away afterwards.
+
+    `say` tells how it goes, apart from the results.
+    """
 
     folder: Path
     quick: bool
+    say: Callable[[str], None]
 
     def sized(self, full: int, quick: int) -> int:
         """`full`, or `quick` when the run should only show that everything works."""
         return quick if self.quick else full
-
-    def say(self, text: str) -> None:
-        """Tell how it goes, apart from the results."""
-        print(text, file=sys.stderr, flush=True)
 
 
 def ratios_to_neighbours(measured: list[float], yardsticks: list[float]) -> list[float]:

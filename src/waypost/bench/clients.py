@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import uvloop
 
-from benchmarks.documents import put_body
+from waypost.bench.documents import put_body
 
 END_OF_HEAD = b"\r\n\r\n"
 PATIENCE_S = 120.0
