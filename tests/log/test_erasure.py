@@ -1,14 +1,16 @@
 """Erasing the people of a shipment, and nothing else."""
 
+import asyncio
 from pathlib import Path
 
 import msgspec
-from sqlalchemy import text
+from sqlalchemy import insert, text
 
 from log.builders import DEFAULT, NOON, a_report, a_write, an_attempt, endpoint_name, log_rows, once, owned, put
 from log.test_sources import a_scan, take
-from waypost.clock import IdSource, SystemClock
-from waypost.log import AcceptReport, Database, Log, Vault, open_database, units
+from waypost.clock import IdSource, SystemClock, to_micros
+from waypost.log import AcceptReport, Database, Log, Request, Vault, erasure, open_database, units
+from waypost.log.tables import attempts
 from waypost.shipments.report import EraseReport
 
 CANARY = "Baðhús og Gufa"
@@ -96,3 +98,84 @@ async def test_what_was_erased_is_in_no_page_of_the_file(sqlite_url: str, vault:
     on_disk = path.read_bytes() + path.with_name("waypost.db-wal").read_bytes()
     await log.close()
     assert b"canary" not in on_disk
+
+
+def an_answer_with_people() -> bytes:
+    return msgspec.json.encode({"number": 1, "response": {"headers": {"x": CANARY}, "body": CANARY}})
+
+
+async def test_an_answer_that_is_stored_behind_an_erasure_is_stored_blank(log: Log, database: Database) -> None:
+    endpoint = await owned(log)
+    await put(log, **PEOPLE)
+    row = (await log_rows(log))[0]
+    sent = an_attempt(row, detail=an_answer_with_people(), started_at=SystemClock().now())
+    await erase(log)
+    await log.persist([a_write(endpoint, attempts=(sent,))])
+    assert CANARY not in whole_database(database)
+
+
+async def test_an_answer_in_the_same_group_as_an_erasure_is_stored_blank(log: Log, database: Database) -> None:
+    endpoint = await owned(log)
+    await put(log, **PEOPLE)
+    row = (await log_rows(log))[0]
+    sent = an_attempt(row, detail=an_answer_with_people(), started_at=SystemClock().now())
+    write = units.persist([a_write(endpoint, attempts=(sent,))])
+    outcomes = await log.do_all([Request(write), Request(AcceptReport(DEFAULT, "SO-1", EraseReport()))])
+    assert not [outcome for outcome in outcomes if isinstance(outcome, Exception)]
+    assert CANARY not in whole_database(database)
+
+
+async def test_answers_to_events_that_were_not_erased_are_kept_behind_an_erasure(log: Log, database: Database) -> None:
+    endpoint = await owned(log)
+    await put(log, "SO-1", **PEOPLE)
+    await put(log, "SO-2")
+    row = (await log_rows(log))[-1]
+    sent = an_attempt(row, detail=an_answer_with_people(), started_at=SystemClock().now())
+    await erase(log, "SO-1")
+    await log.persist([a_write(endpoint, attempts=(sent,))])
+    assert CANARY in whole_database(database)
+
+
+async def test_an_erasure_waits_for_attempts_that_another_process_is_storing(pg_url: str, vault: Vault) -> None:
+    """The other process looked for erasures before this one commits, so it must be seen by this one."""
+    log = Log(open_database(pg_url), SystemClock(), IdSource(), vault)
+    await log.start()
+    await log.ensure_operator("wp_operator_of_this_test")
+    endpoint = await owned(log)
+    await put(log, **PEOPLE)
+    row = (await log_rows(log))[0]
+    other = open_database(pg_url)
+    stored = {
+        "account_id": DEFAULT, "endpoint_id": endpoint.endpoint_id, "position": row.position, "number": 1,
+        "event_id": row.event_id, "started_at": 0, "verdict": "delivered", "outcome": "success", "status": 200,
+        "duration_us": 1, "detail": an_answer_with_people(),
+    }  # fmt: skip
+    with other.writer.connect() as connection:
+        connection.execute(insert(attempts), stored)
+        erasing = asyncio.create_task(erase(log))
+        await until_somebody_waits(other)
+        assert not erasing.done()
+        connection.commit()
+        await erasing
+    assert CANARY not in whole_database(other)
+    other.close()
+    await log.close()
+
+
+async def until_somebody_waits(database: Database) -> None:
+    waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    while True:
+        with database.readers.connect() as connection:
+            if connection.execute(waiting).scalar():
+                return
+        await asyncio.sleep(0.01)
+
+
+async def test_another_service_can_tell_which_events_were_rewritten(log: Log) -> None:
+    await put(log, "SO-1", **PEOPLE)
+    await put(log, "SO-2", **PEOPLE)
+    before = to_micros(SystemClock().now())
+    await erase(log, "SO-1")
+    rewritten = await log.look(lambda connection, _: erasure.rewritten_since(connection, before))
+    later = await log.look(lambda connection, _: erasure.rewritten_since(connection, before + 3600 * 1_000_000))
+    assert (rewritten, later) == ({DEFAULT: [1, 2]}, {})

@@ -4,31 +4,58 @@ Positions, sequences, ids, statuses and times stay. Blanked are the bodies of it
 gave to them (they may quote what we sent), kept answers of the API, and the raw messages it was read from.
 """
 
+from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 import msgspec
-from sqlalchemy import Select, bindparam, func, select, update
+from sqlalchemy import Connection, Select, bindparam, func, select, text, update
 
 from waypost.ids import AccountId, ShipmentId
 from waypost.log.idempotency import forget_answers_of_shipment
-from waypost.log.tables import attempts, events, intake_messages, intake_shipments
+from waypost.log.tables import accounts, attempts, events, intake_messages, intake_shipments
 from waypost.log.transaction import Tx
 from waypost.shipments.erase import blank_event
 
+REMEMBERED_US = 60_000_000  # another service may send for some seconds what it read before, and its clock may differ
+
+Name = tuple[AccountId, str, int]
+
 
 def erase_history(tx: Tx, account_id: AccountId, shipment_id: ShipmentId) -> None:
-    """Blank everything stored about the people of a shipment but its own state, which the report blanked."""
+    """Blank everything stored about the people of a shipment but its own state, which the report blanked.
+
+    Attempts that are being stored at this moment are waited for, and those that come later find the events marked.
+    """
+    _wait_for_attempts(tx)
     positions = _erase_events(tx, account_id, shipment_id)
+    erased = update(accounts).where(accounts.c.account_id == account_id)
+    tx.connection.execute(erased.values(erased_at=tx.now_us))
     tx.erased.setdefault(account_id, []).extend(positions)
     _erase_attempts(tx, account_id, positions)
     _erase_messages(tx, account_id, shipment_id)
     forget_answers_of_shipment(tx.connection, account_id, shipment_id)
 
 
+def _wait_for_attempts(tx: Tx) -> None:
+    """Let other processes finish the attempts that they are storing, and none begin until we are done.
+
+    SQLite has one writer as it is.
+    """
+    if tx.dialect == "postgresql":
+        tx.connection.execute(text("LOCK TABLE attempts IN SHARE MODE"))
+
+
 def _erase_events(tx: Tx, account_id: AccountId, shipment_id: ShipmentId) -> list[int]:
     rows = tx.connection.execute(events_of_shipment(account_id, shipment_id)).all()
     blank = [
-        {"of_account": account_id, "of_position": row.position, "body": blank_event(bytes(row.body))} for row in rows
+        {
+            "of_account": account_id,
+            "of_position": row.position,
+            "body": blank_event(bytes(row.body)),
+            "erased_at": tx.now_us,
+        }
+        for row in rows
     ]
     if blank:
         mine = events.c.account_id == bindparam("of_account"), events.c.position == bindparam("of_position")
@@ -36,8 +63,36 @@ def _erase_events(tx: Tx, account_id: AccountId, shipment_id: ShipmentId) -> lis
     return [row.position for row in rows]
 
 
+def blank_late_answers(tx: Tx, stored: Iterable[Name], since_us: int) -> None:
+    """Blank answers just stored that were given to events before they were erased.
+
+    `stored` names the attempts by account, endpoint and position; `since_us` is when the first of them began. It costs
+    one look at the accounts, unless one of them had an erasure since then.
+    """
+    attempted: dict[AccountId, dict[str, set[int]]] = {}
+    for account_id, endpoint_id, position in stored:
+        attempted.setdefault(account_id, {}).setdefault(endpoint_id, set()).add(position)
+    parameters = {"account_ids": sorted(attempted), "since": since_us - REMEMBERED_US}
+    for account_id in tx.connection.execute(erased_accounts(), parameters).scalars().all():
+        for endpoint_id, positions in attempted[account_id].items():
+            marked = tx.connection.execute(erased_positions(account_id, sorted(positions))).scalars().all()
+            _blank_attempts(tx, account_id, [endpoint_id], list(marked))
+
+
+def rewritten_since(connection: Connection, since_us: int) -> dict[AccountId, list[int]]:
+    """Give the events of all accounts that were erased at or after an instant (Unix microseconds), by position."""
+    found: dict[AccountId, list[int]] = {}
+    for account_id in connection.execute(accounts_erased_since(since_us)).scalars().all():
+        found[account_id] = list(connection.execute(positions_erased_since(account_id, since_us)).scalars())
+    return found
+
+
 def _erase_attempts(tx: Tx, account_id: AccountId, positions: list[int]) -> None:
     """Blank the answers kept of these events, those of endpoints that were deleted since included."""
+    _blank_attempts(tx, account_id, _tried_endpoints(tx, account_id), positions)
+
+
+def _blank_attempts(tx: Tx, account_id: AccountId, endpoint_ids: Iterable[str], positions: list[int]) -> None:
     blank = [
         {
             "of_account": account_id,
@@ -46,7 +101,7 @@ def _erase_attempts(tx: Tx, account_id: AccountId, positions: list[int]) -> None
             "of_number": row.number,
             "detail": erase_answer(bytes(row.detail)),
         }
-        for endpoint_id in _tried_endpoints(tx, account_id)
+        for endpoint_id in endpoint_ids
         for row in tx.connection.execute(attempts_at(account_id, endpoint_id, positions))
     ]
     if blank:
@@ -103,3 +158,31 @@ def attempts_at(account_id: AccountId, endpoint_id: str, positions: list[int]) -
     mine = select(columns.position, columns.number, columns.detail)
     mine = mine.where(columns.account_id == account_id, columns.endpoint_id == endpoint_id)
     return mine.where(columns.position.in_(positions))
+
+
+@cache
+def erased_accounts() -> Select[Any]:
+    """Which of the accounts `:account_ids` had an erasure at or after `:since`. By the primary key."""
+    columns = accounts.c
+    mine = select(columns.account_id).where(columns.account_id.in_(bindparam("account_ids", expanding=True)))
+    return mine.where(columns.erased_at >= bindparam("since"))
+
+
+def erased_positions(account_id: AccountId, positions: list[int]) -> Select[Any]:
+    """Which of these positions hold an erased event. By the primary key."""
+    columns = events.c
+    mine = select(columns.position).where(columns.account_id == account_id, columns.position.in_(positions))
+    return mine.where(columns.erased_at.is_not(None))
+
+
+def accounts_erased_since(since_us: int) -> Select[Any]:
+    """The accounts with an erasure at or after an instant. Walks accounts_erased."""
+    columns = accounts.c
+    return select(columns.account_id).where(columns.erased_at >= since_us, text("erased_at IS NOT NULL"))
+
+
+def positions_erased_since(account_id: AccountId, since_us: int) -> Select[Any]:
+    """The positions of an account erased at or after an instant. Walks events_erased."""
+    columns = events.c
+    mine = select(columns.position).where(columns.account_id == account_id, columns.erased_at >= since_us)
+    return mine.where(text("erased_at IS NOT NULL")).order_by(columns.erased_at)

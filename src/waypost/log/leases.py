@@ -33,6 +33,7 @@ from waypost.ids import AccountId, EndpointId
 from waypost.log.appending import append_event
 from waypost.log.database import database_now, execute_many, insert_into
 from waypost.log.endpoints import no_endpoint, read_endpoints
+from waypost.log.erasure import blank_late_answers
 from waypost.log.events import log_ends
 from waypost.log.owed import LAST_WORDS
 from waypost.log.records import Announcement, AttemptRow, EndpointWrite, Lease, LoadedEndpoint, PendingRow, Standing
@@ -305,6 +306,9 @@ def _store_rows(tx: Tx, writes: Sequence[EndpointWrite]) -> None:
     """Write attempts and pending rows. All of it may come a second time, after an answer that was lost."""
     tried = [_attempt_row(write, attempt) for write in writes for attempt in write.attempts]
     execute_many(tx.connection, insert_attempts(tx.dialect), tried)
+    if tried:
+        stored = ((row["account_id"], row["endpoint_id"], row["position"]) for row in tried)
+        blank_late_answers(tx, stored, min(row["started_at"] for row in tried))
     gone = [_of(write) | {"of_position": position} for write in writes for position in write.pending_gone]
     execute_many(tx.connection, delete_pending(), gone)
     put = [pending_row(write.account_id, write.endpoint_id, row) for write in writes for row in write.pending_put]

@@ -40,7 +40,8 @@ def resend(account_id: AccountId, endpoint_id: EndpointId, event_id: str) -> Uni
             tx.changed_endpoints.add((account_id, endpoint_id))
         return delivery_at(tx.connection, endpoint, event.position)
 
-    return Unit(account_id, work)
+    # Under the account's lock, or the event could leave by age meanwhile.
+    return Unit(account_id, work, locks=True)
 
 
 def _asked_again(tx: Tx, endpoint_id: EndpointId, event: Any, row: PendingRow | None) -> PendingRow:

@@ -78,14 +78,16 @@ def remove_events(account_id: AccountId, ages: Ages, after: int) -> Unit[Step]:
         rows = [Aged(*row) for row in connection.execute(ages_after(account_id, after, STEP_ROWS))]
         if not rows:
             return Step(0, tx.head(account_id).position, more=False)
-        reach = (account_id, after, rows[-1].position)
-        kept = set(connection.execute(positions_pending(*reach)).scalars())
-        kept |= set(connection.execute(positions_folded(*reach)).scalars())
-        kept |= set(connection.execute(positions_just_failed(*reach, tx.now_us - ages.shown_us)).scalars())
+        # How far everybody has come is read before what they still wait for: who moves on meanwhile leaves a row
+        # behind, in the same transaction, for each position that it passes unsettled.
         floors = Floors(
             connection.execute(lowest_cursor(account_id)).scalar(),
             connection.execute(lowest_replay(account_id)).scalar(),
         )
+        reach = (account_id, after, rows[-1].position)
+        kept = set(connection.execute(positions_pending(*reach)).scalars())
+        kept |= set(connection.execute(positions_folded(*reach)).scalars())
+        kept |= set(connection.execute(positions_just_failed(*reach, tx.now_us - ages.shown_us)).scalars())
         result = cut(rows, floors, kept, ages, now_us=tx.now_us, after=after, limit=STEP_ROWS)
         gone = [{"of_account": account_id, "of_position": position} for position in result.leaving]
         execute_many(connection, delete_event(), gone)
