@@ -20,11 +20,15 @@ from pathlib import Path
 from typing import Generic, Literal, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
+from waypost.mail_server import read_mail_server
+
 CONFIG_FILE = Path("waypost.toml")
 DEFAULTS_FILE = Path(__file__).with_name("waypost.default.toml")
 ENVIRONMENT_PREFIX = "WAYPOST_"
 SECRET_KEY_BYTES = 32
 OPERATOR_TOKEN_LENGTH_MIN = 16  # 96 bits when drawn from base64: not to be guessed over the network
+RETENTION_DAYS_DEFAULT = 30
+RETENTION_DAYS_OWED_DEFAULT = 90
 RETENTION_DAYS_MAX = 36_500
 RATE_PER_MINUTE_MAX = 10_000_000
 HIDDEN = "(hidden)"
@@ -74,6 +78,7 @@ class Settings:
     egress_allow: tuple[Network, ...]
     smtp_url: str | None = field(repr=False)
     retention_days: int
+    retention_days_owed: int
     log_format: LogFormat
     metrics_public: bool
     api_rate_per_minute: int | None
@@ -169,6 +174,7 @@ def _public_url(text: str) -> str:
 
 def _smtp_url(text: str) -> str:
     _url(text, {"smtp", "smtps"})
+    read_mail_server(text)
     return text
 
 
@@ -228,9 +234,17 @@ OPERATOR_TOKEN = Setting(
 )
 SECRET_KEY = Setting("secret_key", read_secret_key, f"{SECRET_KEY_BYTES} bytes in base64", secret=True)
 EGRESS_ALLOW = Setting("egress_allow", _networks, "networks such as 10.1.0.0/16,::1/128, separated by commas")
-SMTP_URL = Setting("smtp_url", _smtp_url, "smtp://user:password@host:port or smtps://…", secret=True)
+SMTP_URL = Setting(
+    "smtp_url",
+    _smtp_url,
+    "smtp://user:password@host:port or smtps://…, with ?from=ADDRESS and &starttls=always or never",
+    secret=True,
+)
 RETENTION_DAYS = Setting(
     "retention_days", _whole_number(1, RETENTION_DAYS_MAX), f"a whole number from 1 to {RETENTION_DAYS_MAX}"
+)
+RETENTION_DAYS_OWED = Setting(
+    "retention_days_owed", _whole_number(1, RETENTION_DAYS_MAX), f"a whole number from 1 to {RETENTION_DAYS_MAX}"
 )
 LOG_FORMAT = Setting("log_format", _log_format, "console or json")
 METRICS_PUBLIC = Setting("metrics_public", _yes_or_no, "true or false")
@@ -249,6 +263,7 @@ SETTINGS: tuple[Setting[object], ...] = (
     PUBLIC_URL,
     SMTP_URL,
     RETENTION_DAYS,
+    RETENTION_DAYS_OWED,
     LOG_FORMAT,
     METRICS_PUBLIC,
     API_RATE_PER_MINUTE,
@@ -365,12 +380,22 @@ def load_settings(
         secret_key=find.read(SECRET_KEY, None),
         egress_allow=find.read(EGRESS_ALLOW, ()),
         smtp_url=find.read(SMTP_URL, None),
-        retention_days=find.read(RETENTION_DAYS, 30),
+        retention_days=(days := find.read(RETENTION_DAYS, RETENTION_DAYS_DEFAULT)),
+        retention_days_owed=_at_least(days, RETENTION_DAYS_OWED, find),
         log_format=find.read(LOG_FORMAT, log_format),
         metrics_public=find.read(METRICS_PUBLIC, False),
         api_rate_per_minute=find.read(API_RATE_PER_MINUTE, None),
         sources=find.sources,
     )
+
+
+def _at_least(days: int, setting: Setting[int], find: _Lookup) -> int:
+    """The days that owed events are kept, which are never fewer than those of all others. Raises SettingsError."""
+    owed = find.read(setting, max(days, RETENTION_DAYS_OWED_DEFAULT))
+    if owed < days:
+        name = _name_at(setting, find.sources[setting.name])
+        raise SettingsError(f"{name} is {owed}; allowed: at least retention_days, which is {days}.")
+    return owed
 
 
 def _reachable(host: str) -> str:

@@ -42,6 +42,9 @@ class ServiceFlags(DatabaseFlags):
     public_url: Annotated[str | None, Parameter(help="Address that users see. Default: from host and port")] = None
     egress_allow: Annotated[str | None, Parameter(help="Private networks webhooks may reach. Default: none")] = None
     retention_days: Annotated[str | None, Parameter(help="Days events and attempts are kept. Default: 30")] = None
+    retention_days_owed: Annotated[
+        str | None, Parameter(help="Days an event is kept that an endpoint is still owed. Default: 90")
+    ] = None
     log_format: Annotated[str | None, Parameter(help="console or json. Default: console on a terminal")] = None
 
 
