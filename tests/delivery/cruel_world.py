@@ -194,10 +194,10 @@ class CruelWorld(World):
         self._after(self.dice.choice([0, 0.01]), self._stored)
 
     def _stored(self) -> None:
-        failed = tuple(position for persist in self.storing for position in persist.failed)
+        waited_for = tuple(position for persist in self.storing for position in persist.waited_for)
         self.storing = None
-        if failed:
-            self.give(Stored(failed))
+        if waited_for:
+            self.give(Stored(waited_for))
         if self.unstored:
             self._store_soon()
 

@@ -125,10 +125,10 @@ class World:
         """Put on disk what waits for it."""
         for persist in self.unstored:
             self._write(persist)
-        failed = tuple(position for persist in self.unstored for position in persist.failed)
+        waited_for = tuple(position for persist in self.unstored for position in persist.waited_for)
         self.unstored.clear()
-        if failed:
-            self.give(Stored(failed))
+        if waited_for:
+            self.give(Stored(waited_for))
 
     def run(self, *, until_s: float | None = None, steps: int = 100_000) -> None:
         """Let time pass: up to `until_s`, or until nothing is left to happen."""

@@ -3,32 +3,33 @@
 One door, `Engine.take(signal, now)`: a signal says what happened, the effects say what to do about it. Sockets, clock,
 dice and database are the worker's. Instants are whole microseconds of a clock that never steps back.
 
-The log is followed by a *cursor*: every position up to it is settled (delivered, failed, not wanted) or *pending*, that
-is, written down as an exception the cursor has passed. Positions past it that were read are the *window*. Deliveries of
-one key (a shipment) form a *lane*: only its head is sent, the rest waits in log order. A lane's head that failed waits
-for its retry, and only its own lane with it.
+The log is followed by a *cursor*: every position up to it is settled (delivered, failed, folded into a newer event, not
+wanted) or *pending*, that is, written down as an exception the cursor has passed. Positions past it that were read are
+the *window*. Deliveries of one key (a shipment) form a *lane*: only its head is sent, the rest waits in log order. A
+lane's head that failed waits for its retry, and only its own lane with it.
 
 Two troubles are kept apart. While some deliveries get through, a failure belongs to the event: it is tried again by the
 schedule and in the end `failed`. When nothing gets through, the endpoint is failing: the cursor stands, one probe at a
 time goes out, and no probe counts against any delivery.
+
+Beside it, each with one part of this: parcels.py (what goes out), lanes.py and turns.py (in which order), coalescing.py
+(what is folded), packing.py (batches), pace.py (how quickly), probing.py, persisting.py (what is to be stored).
 """
 
-import heapq
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from enum import Enum
 from typing import assert_never
 
+from waypost.delivery.coalescing import Coalescer
 from waypost.delivery.health import FAILING_DAYS_MAX, FAILURES_IN_A_ROW_MAX, Health, Turn, turned
-from waypost.delivery.schedule import (
-    RETRY_AFTER_S_MAX,
-    SECOND,
-    hold_until,
-    next_attempt_at,
-    next_probe_at,
-    spread,
-)
+from waypost.delivery.lanes import Lanes
+from waypost.delivery.pace import WINDOW_START, Pace
+from waypost.delivery.packing import Packer
+from waypost.delivery.parcels import Batch, Delivery, Parcel, Phase
+from waypost.delivery.persisting import Ledger
+from waypost.delivery.probing import Probes, next_probe, note_probe
+from waypost.delivery.schedule import RETRY_AFTER_S_MAX, SECOND, hold_until, next_attempt_at, spread
 from waypost.delivery.signals import (
     Answer,
     AttemptEnded,
@@ -40,11 +41,9 @@ from waypost.delivery.signals import (
     Paused,
     Pending,
     PendingState,
-    Persist,
     ReadLog,
     ResendAsked,
     Resumed,
-    Send,
     Settings,
     SettingsChanged,
     Signal,
@@ -55,63 +54,14 @@ from waypost.delivery.signals import (
     Verdict,
     WakeAt,
 )
+from waypost.delivery.turns import Turns
 
-READ_AHEAD = 256  # positions of the log held in memory for one endpoint
+READ_AHEAD = 256  # positions of the log held in memory for one endpoint; more where batches are larger
 PENDING_MAX = 2_000  # exceptions written down for one endpoint; at the limit the cursor waits
-WINDOW_START = 4.0  # attempts at once before the receiver has shown what it takes
 CURSOR_LAG_MAX = 1_000  # positions nobody wants that a crash may make us read again
 CURSOR_LAG_S_MAX = 30
-FAST_ANSWER_S = 2.0  # a receiver that takes longer is not given more at once
 OWN_TROUBLE_S = 1.0  # until an attempt is made again that this machine could not make
 READ_AGAIN_S = 5.0  # until a log is read again that did not hold what it was said to, unless it grows before
-
-
-class Phase(Enum):
-    """Where a delivery in memory stands."""
-
-    WAITING = "waiting"  # behind another one of its lane
-    READY = "ready"  # may go out
-    SENDING = "sending"
-    RETRYING = "retrying"  # waits for its retry, or for the endpoint
-    CLOSING = "closing"  # failed for good, but that is not on disk yet
-
-
-class _Delivery:
-    """One owed event in memory."""
-
-    __slots__ = (
-        "attempts", "due_at", "failures", "first_attempt_at", "fresh", "key", "last_attempt_at", "phase", "position",
-        "probe", "resend", "stale_once", "stored",
-    )  # fmt: skip
-
-    def __init__(self, position: int, key: str, attempts: int = 0) -> None:
-        self.position = position
-        self.key = key
-        self.phase = Phase.WAITING
-        self.attempts = attempts
-        self.failures = 0
-        self.due_at = 0
-        self.first_attempt_at: int | None = None
-        self.last_attempt_at: int | None = None
-        self.stored = False  # has a pending row
-        self.resend = False
-        self.fresh = False
-        self.stale_once = False
-        self.probe = False  # what is out was sent to see whether the endpoint is back
-
-    def row(self) -> Pending:
-        """Its pending row."""
-        if self.resend:
-            state = PendingState.RESEND
-        elif self.phase is Phase.WAITING:
-            state = PendingState.WAITING
-        else:
-            state = PendingState.RETRYING
-        ended = self.attempts - (self.phase is Phase.SENDING)
-        return Pending(
-            self.position, self.key, state, self.due_at, self.failures, ended, self.first_attempt_at,
-            self.last_attempt_at,
-        )  # fmt: skip
 
 
 class Engine:
@@ -123,7 +73,6 @@ class Engine:
         self.standing = _within_reason(start.standing, now)
         self.paused = start.paused
         self.cursor = start.cursor
-        self.window_size = WINDOW_START if start.standing.health is Health.ACTIVE else 1.0
         self._cursor_told = start.cursor
         self._cursor_told_at = now
         self._log_end = start.log_end
@@ -132,23 +81,19 @@ class Engine:
         self._read_again_at = now
         self._settled_before = set(start.settled_past_cursor)
         self._attempts_before = dict(start.attempts_past_cursor)
-        self._deliveries: dict[int, _Delivery] = {}  # all that are owed, by position
-        self._resends: dict[int, _Delivery] = {}  # settled ones that were asked for again
-        self._lanes: dict[str, deque[_Delivery]] = {}
+        self._folded_before = dict(start.folded)
         self._window: deque[int] = deque()  # owed positions past the cursor, in log order
-        self._ready: list[int] = []  # heap of positions
-        self._retries: list[tuple[int, int]] = []  # heap of due_at, position
-        self._pending_count = 0
         self._in_flight = 0
-        self._growth_limit = float(settings.in_flight_max)
-        self._next_send_at = 0
-        self._probes = max(0, start.standing.failures_in_a_row - FAILURES_IN_A_ROW_MAX)
-        self._next_probe_at = now
-        self._probed_at: dict[str, int] = {}
         self._success_before_trouble = start.standing.last_success_at
         self._effects: list[Effect] = []
-        self._begin_persist()
-        self._load(start.pending, now)
+        self._ledger = Ledger()
+        self._turns = Turns()
+        self._lanes = Lanes(self._turns)
+        self._pace = Pace(settings, WINDOW_START if start.standing.health is Health.ACTIVE else 1.0)
+        self._probes = Probes(start.standing.failures_in_a_row, now)
+        self._coalescer = Coalescer(active=settings.coalesce)
+        self._packer = Packer(settings, self._lanes, self._turns, self._ledger)
+        self._add_rows(start.pending, start.folded, now)
 
     # -- the door
 
@@ -159,25 +104,21 @@ class Engine:
             case AttemptEnded():
                 self._attempt_ended(signal, now)
             case NotSent():
-                self._not_sent(signal)
+                self._not_sent(signal, now)
             case LogGrew(end):
                 self._log_grew(end, now)
             case LogRead():
                 self._log_read(signal, now)
-            case Stored(failed):
-                self._stored(failed, now)
+            case Stored(positions):
+                self._stored(positions, now)
             case SettingsChanged(settings):
-                self.settings = settings
-                self._growth_limit = float(settings.in_flight_max)
-                self.window_size = min(self.window_size, self._growth_limit)
-                if settings.rate_per_second is not None:
-                    self._next_send_at = min(self._next_send_at, now + round(SECOND / settings.rate_per_second))
+                self._settings_changed(settings, now)
             case Paused():
                 self.paused = True
             case Resumed(paused):
                 self._resumed(now, paused=paused)
-            case ResendAsked(rows):
-                self._resend_asked(rows, now)
+            case ResendAsked(rows, folded):
+                self._resend_asked(rows, folded, now)
             case TimeIs() | CursorDue():
                 pass
             case _:
@@ -186,7 +127,7 @@ class Engine:
         self._send_what_may_go(now)
         self._read_on(now)
         wake_at = self._wake_at(now)
-        persist = self._end_persist()
+        persist = self._ledger.end(self.cursor, self.standing)
         effects = [persist, *self._effects] if persist else self._effects
         if wake_at is not None:
             effects.append(WakeAt(wake_at))
@@ -200,6 +141,11 @@ class Engine:
         return standing.health is Health.ACTIVE or self._being_sent(position).probe
 
     @property
+    def window_size(self) -> float:
+        """How many attempts may be out at once, in whole numbers."""
+        return self._pace.window
+
+    @property
     def in_flight(self) -> int:
         """How many attempts are out."""
         return self._in_flight
@@ -207,12 +153,12 @@ class Engine:
     @property
     def owed_count(self) -> int:
         """How many owed deliveries are in memory."""
-        return len(self._deliveries)
+        return len(self._lanes.owed)
 
     @property
     def idle(self) -> bool:
         """Whether all that the log holds is settled and nothing is out."""
-        return not self._deliveries and not self._resends and self._read_through >= self._log_end
+        return not self._lanes and self._read_through >= self._log_end
 
     @property
     def read_through(self) -> int:
@@ -237,98 +183,65 @@ class Engine:
         if self.paused:
             return bool(self._window)
         if self.standing.health is Health.FAILING:
-            return len(self._window) >= READ_AHEAD
+            return len(self._window) >= self._read_ahead
         return self.standing.health is Health.SUSPENDED
 
     def phase(self, position: int) -> Phase | None:
         """Where an owed delivery stands; None when it is settled or was not read yet."""
-        delivery = self._deliveries.get(position)
-        return delivery.phase if delivery else None
+        delivery = self._lanes.owed.get(position)
+        return delivery.parcel.phase if delivery else None
 
     # -- taking up
 
-    def _load(self, rows: Sequence[Pending], now: int) -> None:
+    def _add_rows(self, rows: Sequence[Pending], folded: Mapping[int, tuple[int, ...]], now: int) -> None:
+        """Take rows up as they are stored, those of a batch together."""
+        batches: dict[int, list[Delivery]] = {}
         for row in sorted(rows, key=lambda row: row.position):
-            self._add_row(row, now)
+            delivery = self._add_row(row, folded.get(row.position, ()), now)
+            if row.batch is not None:
+                batches.setdefault(row.batch.first, []).append(delivery)
+        for members in batches.values():
+            self._take_up_batch(members, now)
+        self._turns.gather_anew()
 
-    def _add_row(self, row: Pending, now: int) -> None:
-        delivery = _Delivery(row.position, row.key, row.attempts)
+    def _add_row(self, row: Pending, folded: tuple[int, ...], now: int) -> Delivery:
+        resend = row.state is PendingState.RESEND
+        # Of those whose order is nobody's wish, each has a lane to itself.
+        key = f"#{row.position}" if resend and not self.settings.ordered else row.key
+        delivery = Delivery(row.position, key, row.attempts, type_name=row.type, subject=row.key)
         delivery.failures = row.failures
         # No retry is further off than the schedule says, whatever the clock did meanwhile.
         longest = spread(max((*self.settings.retry_schedule_s, 24 * 3600.0)), 1.0)
         delivery.due_at = min(row.due_at, now + longest)
+        if resend and not row.failures:
+            delivery.due_at = min(delivery.due_at, now)  # asked for, and not tried since: whatever the clock did
         delivery.first_attempt_at = row.first_attempt_at
         delivery.last_attempt_at = row.last_attempt_at
+        delivery.folded = folded
+        delivery.replay_id = row.replay_id
+        delivery.resend = resend
         delivery.stored = True
-        self._pending_count += 1
-        if row.state is PendingState.RESEND:
-            delivery.resend = True
-            self._resends[row.position] = delivery
-            if not row.failures:
-                delivery.due_at = min(delivery.due_at, now)  # asked for, and not tried since: whatever the clock did
-            self._retry(delivery, delivery.due_at)
-            if row.position > self._read_through:
-                self._settled_before.add(row.position)
-            return
-        self._deliveries[row.position] = delivery
-        if row.position > self.cursor:
+        self._ledger.pending_count += 1
+        if resend and row.position > self._read_through:
+            self._settled_before.add(row.position)
+        elif not resend and row.position > self.cursor:
             self._window.append(row.position)  # rows come in order of position, before anything is read
-        self._join_lane(delivery)
-        if row.state is PendingState.RETRYING and delivery.phase is Phase.READY:
-            self._retry(delivery, delivery.due_at)
+        self._lanes.join(delivery, now)
+        if row.batch is None and not resend:
+            self._coalescer.add(delivery)
+        if row.state is not PendingState.WAITING and delivery.phase is Phase.READY:
+            self._turns.retry(delivery, delivery.due_at)
+        return delivery
 
-    # -- lanes
-
-    def _join_lane(self, delivery: _Delivery) -> None:
-        lane = self._lanes.get(delivery.key)
-        if lane is None:
-            self._lanes[delivery.key] = deque((delivery,))
-            self._make_ready(delivery)
-        elif lane[-1].position < delivery.position:
-            lane.append(delivery)
-        else:
-            self._squeeze_in(lane, delivery)
-
-    def _squeeze_in(self, lane: deque[_Delivery], delivery: _Delivery) -> None:
-        """Give an older event its place in the lane: it had a lane of its own before the ordering was changed."""
-        head = lane[0]
-        first = 0 if head.phase in {Phase.READY, Phase.RETRYING} else 1  # what is out cannot be called back
-        later = (place for place in range(first, len(lane)) if lane[place].position > delivery.position)
-        place = next(later, len(lane))
-        lane.insert(place, delivery)
-        if place == 0:
-            head.phase = Phase.WAITING
-            self._make_ready(delivery)
-
-    def _make_ready(self, delivery: _Delivery) -> None:
-        delivery.phase = Phase.READY
-        heapq.heappush(self._ready, delivery.position)
-
-    def _retry(self, delivery: _Delivery, due_at: int) -> None:
-        delivery.phase = Phase.RETRYING
-        delivery.due_at = due_at
-        heapq.heappush(self._retries, (due_at, delivery.position))
-
-    def _settle(self, delivery: _Delivery) -> None:
-        """Take a delivered or finally failed event out, and let the next one of its lane go."""
-        if delivery.stored:
-            self._gone.append(delivery.position)
-            self._pending_count -= 1
-        if delivery.resend:
-            del self._resends[delivery.position]
-            self._probed_at.pop(_probe_key(delivery), None)
-            return
-        del self._deliveries[delivery.position]
-        if delivery.position > self._read_through:
-            self._settled_before.add(delivery.position)  # its row was quicker than the reading of the log
-        lane = self._lanes[delivery.key]
-        head = lane.popleft()
-        assert head is delivery, (head.position, delivery.position)
-        if lane:
-            self._make_ready(lane[0])
-        else:
-            del self._lanes[delivery.key]
-            self._probed_at.pop(_probe_key(delivery), None)
+    def _take_up_batch(self, members: list[Delivery], now: int) -> None:
+        batch = self._packer.take_up(members)
+        self._lanes.count_blocked(batch)
+        if self.settings.batch_size is None:
+            self._packer.unpack(batch, now)
+        elif batch.attempts:
+            self._turns.retry(batch, batch.due_at)
+        elif not batch.blocked:
+            self._turns.make_ready(batch, now)
 
     # -- signals
 
@@ -343,61 +256,91 @@ class Engine:
             self._read_again_at = now + round(READ_AGAIN_S * SECOND)
         self._read_through = read.through
         self._log_end = max(self._log_end, read.through)
-        for position, key in read.owed:
+        for position, key, type_name in read.owed:
             if position in self._settled_before:
                 self._settled_before.discard(position)  # sent before a crash; nothing is left to do
                 continue
-            if position in self._deliveries:
+            if position in self._lanes.owed:
                 continue  # it has a pending row already
-            delivery = _Delivery(position, key if self.settings.ordered else f"#{position}",
-                                 self._attempts_before.pop(position, 0))  # fmt: skip
-            self._deliveries[position] = delivery
+            lane = key if self.settings.ordered else f"#{position}"
+            delivery = Delivery(position, lane, self._attempts_before.pop(position, 0), type_name=type_name, subject=key)
+            if self._folded_before:
+                delivery.folded = self._folded_before.pop(position, ())
             self._window.append(position)
-            self._join_lane(delivery)
+            self._lanes.join(delivery, now)
+            self._coalescer.add(delivery)
+
+    def _settings_changed(self, settings: Settings, now: int) -> None:
+        self.settings = settings
+        self._pace.use(settings, now)
+        owed = self._lanes.owed
+        self._coalescer.switch((owed[position] for position in sorted(owed)), active=settings.coalesce)
+        self._packer.use(settings, now)
+        if settings.batch_size is None:
+            for batch in self._lanes.batches():
+                self._unpack_unless_out(batch, now)
+
+    def _unpack_unless_out(self, batch: Batch, now: int) -> None:
+        """Take a batch apart where no batches are taken any more."""
+        if batch.phase not in {Phase.SENDING, Phase.CLOSING, Phase.GONE}:
+            self._packer.unpack(batch, now)
 
     def _attempt_ended(self, ended: AttemptEnded, now: int) -> None:
-        delivery = self._being_sent(ended.position)
+        parcel = self._being_sent(ended.position)
         self._in_flight -= 1
-        if delivery.first_attempt_at is None:
-            delivery.first_attempt_at = now - round(ended.took_s * SECOND)
-        delivery.last_attempt_at = now
+        if parcel.first_attempt_at is None:
+            parcel.first_attempt_at = now - round(ended.took_s * SECOND)
+        parcel.last_attempt_at = now
         if ended.answer is Answer.TAKEN:
-            self._succeeded(delivery, ended, now)
+            self._succeeded(parcel, ended, now)
         elif ended.answer is Answer.CANCELLED:
-            self._again(delivery, now + round(OWN_TROUBLE_S * SECOND))
-        elif ended.answer is Answer.STALE and not delivery.stale_once:
+            self._again(parcel, now + round(OWN_TROUBLE_S * SECOND))
+        elif ended.answer is Answer.STALE and not parcel.stale_once:
             # The receiver closed an idle connection as we took it up: no verdict on it, so no failure.
-            delivery.stale_once = delivery.fresh = True
-            self._again(delivery, now)
+            parcel.stale_once = parcel.fresh = True
+            self._again(parcel, now)
+        elif ended.answer is Answer.TOO_LARGE and isinstance(parcel, Batch) and len(parcel.members) > 1:
+            self._too_large(parcel, ended, now)
         else:
-            delivery.stale_once = False
-            self._failed(delivery, ended, now)
+            parcel.stale_once = False
+            self._failed(parcel, ended, now)
+        if isinstance(parcel, Batch) and self.settings.batch_size is None:
+            self._unpack_unless_out(parcel, now)
 
-    def _being_sent(self, position: int) -> _Delivery:
-        delivery = self._deliveries.get(position)
-        if delivery is None or delivery.phase is not Phase.SENDING:
-            delivery = self._resends[position]
-        assert delivery.phase is Phase.SENDING, position
-        return delivery
+    def _being_sent(self, position: int) -> Parcel:
+        parcel = self._lanes.being(Phase.SENDING, position)
+        assert parcel is not None, position
+        return parcel
 
-    def _not_sent(self, told: NotSent) -> None:
+    def _not_sent(self, told: NotSent, now: int) -> None:
         """Take back what did not go out: its number is given to the attempt that does."""
-        delivery = self._being_sent(told.position)
+        parcel = self._being_sent(told.position)
         self._in_flight -= 1
-        delivery.attempts -= 1
-        delivery.fresh = told.fresh
-        self._make_ready(delivery)
+        parcel.attempts -= 1
+        parcel.fresh = told.fresh
+        self._turns.make_ready(parcel, now)
+        if isinstance(parcel, Batch) and self.settings.batch_size is None:
+            self._unpack_unless_out(parcel, now)
 
-    def _again(self, delivery: _Delivery, due_at: int) -> None:
+    def _again(self, parcel: Parcel, due_at: int) -> None:
         """Try again what says nothing about the endpoint: nothing is counted."""
-        self._attempts.append((delivery.position, delivery.attempts, Verdict.RETRYING))
-        self._retry(delivery, due_at)
-        if delivery.stored:
-            self._put[delivery.position] = delivery
+        self._ledger.attempted(parcel, Verdict.RETRYING)
+        self._turns.retry(parcel, due_at)
+        self._ledger.keep_anew(parcel)
 
-    def _succeeded(self, delivery: _Delivery, ended: AttemptEnded, now: int) -> None:
-        self._attempts.append((delivery.position, delivery.attempts, Verdict.DELIVERED))
-        self._settle(delivery)
+    def _too_large(self, batch: Batch, ended: AttemptEnded, now: int) -> None:
+        """Halve a batch that is too large for the receiver: that says nothing against its events."""
+        self._ledger.attempted(batch, Verdict.RETRYING)
+        if batch.probe:
+            self._probes.failed(self.settings.retry_schedule_s, now, ended.jitter)
+        if self.settings.batch_size is not None:
+            self._packer.split(batch)
+        else:
+            self._turns.retry(batch, now)  # it is taken apart right away
+
+    def _succeeded(self, parcel: Parcel, ended: AttemptEnded, now: int) -> None:
+        self._ledger.attempted(parcel, Verdict.DELIVERED)
+        self._settle(parcel, now)
         before = self.standing
         # Stored only when it says something new: an hour of successes is not an hour of writes of the same row.
         if before.failures_in_a_row or before.health is not Health.ACTIVE or 0 < (before.held_until or 0) <= now:
@@ -407,123 +350,128 @@ class Engine:
         self.standing = replace(self.standing, last_success_at=now)
         if before.health is Health.FAILING:
             self._recovered(now)
-        elif ended.took_s <= FAST_ANSWER_S and self.window_size < self.settings.in_flight_max:
-            step = 1.0 if self.window_size < self._growth_limit else 1.0 / self.window_size
-            self.window_size = min(self.window_size + step, float(self.settings.in_flight_max))
+        else:
+            self._pace.answered(ended.took_s)
+
+    def _settle(self, parcel: Parcel, now: int) -> None:
+        """Take delivered or finally failed events out, and let the next ones of their lanes go."""
+        self._packer.settled(parcel)
+        for member in parcel.members:
+            self._ledger.strike(member)
+            self._coalescer.forget(member)
+            if member.position > self._read_through and not member.resend:
+                self._settled_before.add(member.position)  # its row was quicker than the reading of the log
+        self._lanes.leave(parcel, now)
 
     def _recovered(self, now: int) -> None:
         """The endpoint came back: what failed for its sake goes now; what was refused before keeps its time."""
-        self._probes = 0
-        self._probed_at.clear()
-        self.window_size = 1.0
-        self._growth_limit = float(self.settings.in_flight_max)
-        self._release_held(now)
-
-    def _release_held(self, now: int) -> None:
+        self._probes.end(self._lanes)
+        self._pace.begin_small()
         last_success_at = self._success_before_trouble
-        for delivery in self._deliveries.values():
-            if delivery.phase is not Phase.RETRYING:
-                continue
-            tried_at = delivery.last_attempt_at
-            if delivery.due_at > now and (tried_at is None or last_success_at is None or tried_at > last_success_at):
-                self._retry(delivery, now)
+        for _, parcel in self._lanes.waiting_parcels():
+            tried_at = parcel.last_attempt_at
+            for_its_sake = tried_at is None or last_success_at is None or tried_at > last_success_at
+            if parcel.phase is Phase.RETRYING and parcel.due_at > now and for_its_sake:
+                self._turns.retry(parcel, now)
 
-    def _failed(self, delivery: _Delivery, ended: AttemptEnded, now: int) -> None:
+    def _failed(self, parcel: Parcel, ended: AttemptEnded, now: int) -> None:
         standing = self.standing
         failures_in_a_row = standing.failures_in_a_row + 1
         held_until = standing.held_until
         if ended.retry_after_s is not None and ended.answer is Answer.SLOW_DOWN:
             held_until = max(held_until or 0, hold_until(now, ended.retry_after_s, ended.jitter))
         if ended.answer in {Answer.SLOW_DOWN, Answer.UNREACHED, Answer.STALE}:
-            self.window_size = self._growth_limit = max(1.0, self.window_size / 2)
+            self._pace.narrow()
         self._stand(None, now, standing.reason, failures_in_a_row=failures_in_a_row, held_until=held_until)
         if ended.answer is Answer.GONE:
-            self._attempts.append((delivery.position, delivery.attempts, Verdict.RETRYING))
-            self._hold(delivery, now)
+            self._again(parcel, now)
             self._stand(Turn.ANSWERED_GONE, now, ended.reason)
             return
         if standing.health is not Health.ACTIVE:
-            self._probe_failed(delivery, ended, now)
+            self._probe_failed(parcel, ended, now)
             return
-        self._count_failure(delivery, ended, now)
+        self._count_failure(parcel, ended, now)
         if self.standing.health is Health.ACTIVE and failures_in_a_row >= FAILURES_IN_A_ROW_MAX:
             self._begin_failing(ended, now)
 
-    def _count_failure(self, delivery: _Delivery, ended: AttemptEnded, now: int) -> None:
-        delivery.failures += 1
-        due_at = next_attempt_at(now, delivery.failures, self.settings.retry_schedule_s, ended.jitter)
+    def _count_failure(self, parcel: Parcel, ended: AttemptEnded, now: int) -> None:
+        parcel.failures += 1
+        due_at = next_attempt_at(now, parcel.failures, self.settings.retry_schedule_s, ended.jitter)
         if due_at is not None:
-            self._attempts.append((delivery.position, delivery.attempts, Verdict.RETRYING))
-            self._retry(delivery, max(due_at, self.standing.held_until or 0))
-            self._keep(delivery)
-        elif self._took_something_since(delivery.first_attempt_at):
-            self._attempts.append((delivery.position, delivery.attempts, Verdict.FAILED))
-            delivery.phase = Phase.CLOSING
-            if delivery.stored:
-                self._gone.append(delivery.position)
+            self._retry_stored(parcel, max(due_at, self.standing.held_until or 0))
+        elif self._took_something_since(parcel.first_attempt_at):
+            self._ledger.attempted(parcel, Verdict.FAILED)
+            parcel.phase = Phase.CLOSING
+            for member in parcel.members:
+                self._ledger.strike(member)
         else:
             # The schedule is used up, but nothing else got through either: that is the endpoint's trouble.
-            self._attempts.append((delivery.position, delivery.attempts, Verdict.RETRYING))
-            self._retry(delivery, now)
-            self._keep(delivery)
+            self._retry_stored(parcel, now)
             self._begin_failing(ended, now)
+
+    def _retry_stored(self, parcel: Parcel, due_at: int) -> None:
+        self._ledger.attempted(parcel, Verdict.RETRYING)
+        self._turns.retry(parcel, due_at)
+        for member in parcel.members:
+            self._ledger.keep(member)
 
     def _took_something_since(self, first_attempt_at: int | None) -> bool:
         success = self.standing.last_success_at
         return success is not None and first_attempt_at is not None and success > first_attempt_at
 
-    def _probe_failed(self, delivery: _Delivery, ended: AttemptEnded, now: int) -> None:
-        self._attempts.append((delivery.position, delivery.attempts, Verdict.RETRYING))
-        self._hold(delivery, now)
-        if not delivery.probe:
+    def _probe_failed(self, parcel: Parcel, ended: AttemptEnded, now: int) -> None:
+        self._again(parcel, now)  # nothing is counted against it while the endpoint is in trouble
+        if not parcel.probe:
             return  # it went out before the endpoint was seen to fail
-        self._next_probe_at = next_probe_at(now, self._probes, self.settings.retry_schedule_s, ended.jitter)
-        self._probes += 1
+        self._probes.failed(self.settings.retry_schedule_s, now, ended.jitter)
         failing_since = self.standing.failing_since
         if failing_since is not None and now - failing_since >= FAILING_DAYS_MAX * 86_400 * SECOND:
             self._stand(Turn.FAILED_TOO_LONG, now, ended.reason)
 
-    def _hold(self, delivery: _Delivery, now: int) -> None:
-        """Put an event back that was tried while the endpoint is in trouble: nothing is counted."""
-        self._retry(delivery, now)
-        if delivery.stored:
-            self._put[delivery.position] = delivery
-
     def _begin_failing(self, ended: AttemptEnded, now: int) -> None:
         self._stand(Turn.FAILED_IN_A_ROW, now, ended.reason, failing_since=now)
-        self.window_size = 1.0
-        self._probes = 0
-        self._probed_at.clear()
-        self._next_probe_at = next_probe_at(now, 0, self.settings.retry_schedule_s, ended.jitter)
+        self._pace.begin_small()
+        self._probes.begin(self._lanes, self.settings.retry_schedule_s, now, ended.jitter)
 
-    def _stored(self, failed: tuple[int, ...], now: int) -> None:
-        """A final failure is on disk: only now may the lane go on, or a crash could try it after its successor."""
-        for position in failed:
-            delivery = self._deliveries.get(position)
-            if delivery is None or delivery.phase is not Phase.CLOSING:
-                delivery = self._resends[position]
-            assert delivery.phase is Phase.CLOSING, position
-            if delivery.stored:
-                self._pending_count -= 1
-                delivery.stored = False  # its row went with the final attempt
-            self._settle(delivery)
+    def _stored(self, positions: tuple[int, ...], now: int) -> None:
+        """What was waited for is on disk.
+
+        Only now may a lane go on after a final failure or a fold, or a crash could send an event after its successor.
+        """
+        for position in positions:
+            if (closing := self._lanes.being(Phase.CLOSING, position)) is not None:
+                self._settle(closing, now)
+            elif (held := self._lanes.being(Phase.STORING, position)) is None:
+                continue  # it was told with its batch, or this was taken apart meanwhile
+            elif isinstance(held, Batch):
+                self._packer.stored(held, now)
+            else:
+                for member in held.members:
+                    if member.folded:
+                        self._coalescer.forget(member)  # or it might be folded for ever, and never go
+                self._turns.make_ready(held, now)
 
     def _resumed(self, now: int, *, paused: bool) -> None:
+        if self.paused and not paused:
+            self._pace.begin_small()  # much may have gathered
         self.paused = paused
         if self.standing.health is not Health.ACTIVE:
             self._stand(Turn.RESUME_ASKED, now, None, failures_in_a_row=0, failing_since=None, held_until=None)
             self._recovered(now)
 
-    def _resend_asked(self, rows: tuple[Pending, ...], now: int) -> None:
+    def _resend_asked(self, rows: tuple[Pending, ...], folded: Mapping[int, tuple[int, ...]], now: int) -> None:
+        new = []
         for row in rows:
-            known = self._deliveries.get(row.position)
+            known = self._lanes.owed.get(row.position)
             if row.state is not PendingState.RESEND:
                 # A row that tells of fewer attempts was read before the latest one was stored: its time is past.
-                same = known is not None and known.phase is Phase.RETRYING and row.attempts == known.attempts
-                if known is not None and same and row.due_at < known.due_at:
-                    self._retry(known, row.due_at)
-            elif row.position not in self._resends:
-                self._add_row(row, now)
+                parcel = known.parcel if known is not None else None
+                same = parcel is not None and parcel.phase is Phase.RETRYING and row.attempts == parcel.attempts
+                if parcel is not None and same and row.due_at < parcel.due_at:
+                    self._turns.retry(parcel, row.due_at)
+            elif row.position not in self._lanes.resends:
+                new.append(row)
+        self._add_rows(new, folded, now)
 
     # -- what follows
 
@@ -531,9 +479,9 @@ class Engine:
         """Move the cursor over all that is settled or written down, writing down what waits behind a pending one."""
         if self.standing.health is Health.ACTIVE and not self.paused:
             self._write_down_waiting()
-        window, deliveries = self._window, self._deliveries
+        window, owed = self._window, self._lanes.owed
         while window:
-            delivery = deliveries.get(window[0])
+            delivery = owed.get(window[0])
             if delivery is not None and not delivery.stored:
                 break
             window.popleft()
@@ -543,95 +491,107 @@ class Engine:
         lag = self.cursor - self._cursor_told
         if lag and (
             due
-            or self._persist_open()
+            or self._ledger.is_open
             or lag >= CURSOR_LAG_MAX
             or now - self._cursor_told_at >= CURSOR_LAG_S_MAX * SECOND
         ):  # fmt: skip
             self._cursor_told, self._cursor_told_at = self.cursor, now
-            self._cursor_moved = True
+            self._ledger.cursor_moved = True
 
     def _write_down_waiting(self) -> None:
         """Give a row to each delivery at the front of the window that waits behind a pending one of its lane."""
         for position in self._window:
-            delivery = self._deliveries.get(position)
+            delivery = self._lanes.owed.get(position)
             if delivery is None or delivery.stored:
                 continue
-            if delivery.phase is not Phase.WAITING or self._pending_count >= PENDING_MAX:
+            if delivery.phase is not Phase.WAITING or self._ledger.pending_count >= PENDING_MAX:
                 return
-            if not self._lanes[delivery.key][0].stored:
+            if not delivery.lane[0].stored:
                 return
-            self._keep(delivery)
-
-    def _keep(self, delivery: _Delivery) -> None:
-        """Write the delivery down, or anew."""
-        if not delivery.stored:
-            delivery.stored = True
-            self._pending_count += 1
-        self._put[delivery.position] = delivery
+            self._ledger.keep(delivery)
 
     def _send_what_may_go(self, now: int) -> None:
         if self.paused or self.standing.health is Health.SUSPENDED:
             return
-        while self._retries and self._retries[0][0] <= now:
-            due_at, position = heapq.heappop(self._retries)
-            delivery = self._deliveries.get(position)
-            if delivery is None or delivery.phase is not Phase.RETRYING or delivery.due_at != due_at:
-                delivery = self._resends.get(position)
-                if delivery is None or delivery.phase is not Phase.RETRYING or delivery.due_at != due_at:
-                    continue  # an older entry of a delivery whose time was changed
-            self._make_ready(delivery)
+        self._turns.wake_the_due(now)
         if (self.standing.held_until or 0) > now:
             return
         if self.standing.health is Health.FAILING:
             self._probe(now)
             return
-        while self._in_flight < int(self.window_size) and (delivery := self._next_ready()) is not None:
-            if self.settings.rate_per_second is not None:
-                if self._next_send_at > now:
-                    return
-                self._next_send_at = max(now, self._next_send_at) + round(SECOND / self.settings.rate_per_second)
-            heapq.heappop(self._ready)
-            self._send(delivery)
+        while self._pace.room(self._in_flight + self._packer.storing) and self._pace.next_send_at <= now:
+            if (parcel := self._turns.first()) is not None:
+                self._turns.pop()
+                self._let_go(parcel, now)
+            elif self._packer.is_due(now) and (room := self._room_in_batch()):
+                self._packer.pack(room, self._fold)
+                if self.settings.rate_per_second is not None:
+                    return  # what gathers until it may go, goes with the next
+            else:
+                return
 
-    def _next_ready(self) -> _Delivery | None:
-        """The first that may go out, still in the heap; entries of what is no longer ready are thrown away."""
-        while self._ready:
-            for known in (self._deliveries, self._resends):
-                delivery = known.get(self._ready[0])
-                if delivery is not None and delivery.phase is Phase.READY:
-                    return delivery
-            heapq.heappop(self._ready)
-        return None
+    def _room_in_batch(self) -> int:
+        """How many events a batch may hold now: each is written down, and that has a bound."""
+        return min(self.settings.batch_size or 0, PENDING_MAX - self._ledger.pending_count)
 
-    def _send(self, delivery: _Delivery, *, probe: bool = False) -> None:
-        delivery.phase = Phase.SENDING
-        delivery.probe = probe
-        delivery.attempts += 1
+    def _let_go(self, parcel: Parcel, now: int) -> None:
+        """Send what is ready, or first make up what goes out in its place."""
+        if isinstance(parcel, Delivery):
+            if self.settings.batch_size is not None:
+                self._packer.pack_alone(parcel)
+                return
+            if parcel.family is not None and self._fold(parcel):
+                return
+        self._send(parcel, now)
+
+    def _fold(self, delivery: Delivery) -> bool:
+        """Fold what is about to go out into a newer one, if there is any, and let its lane wait until that is stored.
+
+        Else a crash could let the older one go out after its successor.
+        """
+        folding = self._coalescer.fold(delivery)
+        if folding is None:
+            self._coalescer.forget(delivery)
+            return False
+        older, holder = folding
+        for other in older:
+            self._ledger.folded(other, holder)
+            if other.position > self._read_through:
+                self._settled_before.add(other.position)
+            self._lanes.remove(other)
+        if self.settings.batch_size is None:
+            head = holder.lane[0]
+            head.phase = Phase.STORING
+            self._ledger.hold(head.position)
+        return True
+
+    def _send(self, parcel: Parcel, now: int, *, probe: bool = False) -> None:
+        parcel.phase = Phase.SENDING
+        parcel.probe = probe
+        parcel.attempts += 1
         self._in_flight += 1
-        self._effects.append(Send(delivery.position, delivery.attempts, delivery.fresh))
-        delivery.fresh = False
+        self._pace.sent(now)
+        self._effects.append(parcel.sending())
+        parcel.fresh = False
 
     def _probe(self, now: int) -> None:
-        """Try the lane tried least recently: a refused event cannot hide that others would pass."""
-        if self._in_flight or self._next_probe_at > now:
+        """Try the lane tried least recently."""
+        if self._in_flight or self._packer.storing or max(self._probes.next_at, self._pace.next_send_at) > now:
             return
-        head = min(
-            (head for head in self._heads() if head.phase in {Phase.READY, Phase.RETRYING}),
-            key=lambda head: (self._probed_at.get(_probe_key(head), head.last_attempt_at or 0), head.position),
-            default=None,
-        )
-        if head is not None:
-            self._probed_at[_probe_key(head)] = now
-            self._send(head, probe=True)
+        parcel = next_probe(self._lanes)
+        if isinstance(parcel, Delivery) and self.settings.batch_size is not None:
+            self._packer.pack_alone(parcel)  # it is probed once that is stored, being the one tried least recently
+        elif parcel is not None:
+            note_probe(parcel, now)
+            self._send(parcel, now, probe=True)
 
-    def _heads(self) -> Iterator[_Delivery]:
-        for lane in self._lanes.values():
-            yield lane[0]
-        yield from self._resends.values()
+    @property
+    def _read_ahead(self) -> int:
+        return max(READ_AHEAD, 2 * (self.settings.batch_size or 0))
 
     def _read_on(self, now: int) -> None:
         """Ask for more of the log when there is room for it in the window."""
-        room = READ_AHEAD - len(self._window)
+        room = self._read_ahead - len(self._window)
         if room > 0 and self._wants_more() and self._read_again_at <= now:
             self._reading = True
             self._effects.append(ReadLog(self._read_through, room))
@@ -642,39 +602,36 @@ class Engine:
         return self.standing.health is not Health.SUSPENDED and not (self.paused and self._window)
 
     def _wake_at(self, now: int) -> int | None:
-        """When time alone makes a difference: a retry due, a hold over, a probe, the rate limit, a lazy cursor."""
+        """When time alone makes a difference: something is due, a lazy cursor, or a log to be read again."""
         times: list[int] = []
-        if self._cursor_told < self.cursor and not self._cursor_moved:
+        if self._cursor_told < self.cursor and not self._ledger.cursor_moved:
             times.append(self._cursor_told_at + CURSOR_LAG_S_MAX * SECOND)
         if self._read_again_at > now and self._wants_more():
             times.append(self._read_again_at)
         if not self.paused and self.standing.health is not Health.SUSPENDED:
-            held_until = self.standing.held_until or 0
-            if self.standing.health is Health.FAILING:
-                # One that is due and did not go had no head to try: time alone changes nothing then.
-                probe_at = max(self._next_probe_at, held_until)
-                if (self._lanes or self._resends) and not self._in_flight and probe_at > now:
-                    times.append(probe_at)
-            else:
-                if self._retries:
-                    times.append(max(self._retries[0][0], held_until))
-                if self._ready and held_until > now:
-                    times.append(held_until)
-                elif self._ready and self._in_flight < int(self.window_size):
-                    times.append(self._next_send_at)
+            self._add_times_of_sending(times, now)
         return max(min(times), now + 1) if times else None
 
-    # -- what is to be stored
+    def _add_times_of_sending(self, times: list[int], now: int) -> None:
+        """A retry due, a hold over, a probe, the rate limit, a batch that has waited long enough."""
+        held_until = self.standing.held_until or 0
+        if self.standing.health is Health.FAILING:
+            # One that is due and did not go had no head to try: time alone changes nothing then.
+            probe_at = max(self._probes.next_at, self._pace.next_send_at, held_until)
+            if self._lanes and not self._in_flight and not self._packer.storing and probe_at > now:
+                times.append(probe_at)
+            return
+        if self._turns.next_due_at is not None:
+            times.append(max(self._turns.next_due_at, held_until))
+        free_at = max(held_until, self._pace.next_send_at)
+        if held_until <= now and not self._pace.room(self._in_flight + self._packer.storing):
+            return  # the next answer makes room
+        if self._turns.first() is not None:
+            times.append(free_at)
+        if self._packer.due_at is not None and self._room_in_batch() > 0:
+            times.append(max(free_at, now if self._packer.is_due(now) else self._packer.due_at))
 
-    def _begin_persist(self) -> None:
-        self._attempts: list[tuple[int, int, Verdict]] = []
-        self._put: dict[int, _Delivery] = {}
-        self._gone: list[int] = []
-        self._cursor_moved = False
-        self._standing_moved = False
-
-    def _persist_open(self) -> bool:
-        return bool(self._attempts or self._put or self._gone or self._standing_moved)
+    # -- how the endpoint stands
 
     def _stand(self, turn: Turn | None, now: int, reason: str | None, **changes: int | None) -> None:
         health = turned(self.standing.health, turn) if turn else self.standing.health
@@ -683,26 +640,7 @@ class Engine:
                 self._success_before_trouble = self.standing.last_success_at
             self.standing = replace(self.standing, health=health, since=now, reason=reason)
         self.standing = replace(self.standing, **changes)  # type: ignore[arg-type]
-        self._standing_moved = True
-
-    def _end_persist(self) -> Persist | None:
-        if not self._persist_open() and not self._cursor_moved:
-            return None
-        gone = set(self._gone)
-        persist = Persist(
-            attempts=tuple(self._attempts),
-            put=tuple(delivery.row() for position, delivery in self._put.items() if position not in gone),
-            gone=tuple(self._gone),
-            cursor=self.cursor if self._cursor_moved else None,
-            standing=self.standing,
-        )
-        self._begin_persist()
-        return persist
-
-
-def _probe_key(head: _Delivery) -> str:
-    """What is probed in turn: lanes, and each resend, which stands beside the lane of its key."""
-    return f"resend {head.position}" if head.resend else head.key
+        self._ledger.standing_moved = True
 
 
 def _within_reason(standing: Standing, now: int) -> Standing:

@@ -170,7 +170,7 @@ def pending_of(row: PendingRow) -> Pending:
     """Give a stored row in the engine's words."""
     return Pending(
         row.position, row.key, PendingState(row.state), row.due_at or 0, row.failures, row.attempts,
-        row.first_attempt_at, row.last_attempt_at, row.type, row.replay_id,
+        row.first_attempt_at, row.last_attempt_at, row.type, None, row.replay_id,
     )  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 Instants are whole microseconds of a clock that never steps back.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
@@ -28,17 +28,25 @@ class Answer(Enum):
     GONE = "gone"  # 410
     UNREACHED = "unreached"  # no answer: timeout, refused, reset, TLS, DNS
     STALE = "stale"  # a reused connection ended before any byte of answer
+    TOO_LARGE = "too_large"  # 413
     CANCELLED = "cancelled"  # we stopped it ourselves
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What the engine needs to know of an endpoint's settings."""
+    """What the engine needs to know of an endpoint's settings.
+
+    `batch_size` is how many events one request holds at most, None where each goes out by itself; `batch_wait_s` how
+    long the first of them waits for the others.
+    """
 
     retry_schedule_s: tuple[float, ...]
     in_flight_max: int = 16
     rate_per_second: float | None = None
     ordered: bool = True
+    coalesce: bool = False
+    batch_size: int | None = None
+    batch_wait_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,9 +70,16 @@ class PendingState(Enum):
     RESEND = "resend"  # it was settled and somebody asked for it again
 
 
+class Batched(NamedTuple):
+    """Names a batch: the position of its first event, and how many it holds."""
+
+    first: int
+    size: int
+
+
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A delivery that the cursor has passed, or that failed: one row."""
+    """A delivery that the cursor has passed, that failed, or that goes out with others: one row."""
 
     position: int
     key: str
@@ -75,12 +90,17 @@ class Pending:
     first_attempt_at: int | None = None
     last_attempt_at: int | None = None
     type: str = ""
+    batch: Batched | None = None
     replay_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
-    """Everything stored of an endpoint when an owner takes it."""
+    """Everything stored of an endpoint when an owner takes it.
+
+    `folded` holds, for each position that is owed or pending and has others folded into it, these, oldest first. What
+    was folded is settled.
+    """
 
     cursor: int
     log_end: int
@@ -88,7 +108,8 @@ class Start:
     paused: bool = False
     pending: tuple[Pending, ...] = ()
     settled_past_cursor: frozenset[int] = frozenset()
-    attempts_past_cursor: dict[int, int] = field(default_factory=dict)
+    attempts_past_cursor: Mapping[int, int] = field(default_factory=dict)
+    folded: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
 
 
 # -- signals ---------------------------------------------------------------------------------------------------------
@@ -99,6 +120,7 @@ class Owed(NamedTuple):
 
     position: int
     key: str
+    type: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +140,7 @@ class LogRead:
 
 @dataclass(frozen=True, slots=True)
 class AttemptEnded:
-    """The attempt of `position` ended. `jitter` in [0, 1) is drawn by the caller."""
+    """The attempt of `position` ended, in a batch that of its first. `jitter` in [0, 1) is drawn by the caller."""
 
     position: int
     answer: Answer
@@ -138,9 +160,9 @@ class NotSent:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What was told to persist up to now, these final failures included, is on disk."""
+    """What was told to persist up to now is on disk; of it, this was `waited_for`."""
 
-    failed: tuple[int, ...]
+    positions: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,9 +186,10 @@ class Resumed:
 
 @dataclass(frozen=True, slots=True)
 class ResendAsked:
-    """Somebody asked to send these again, or now: rows as stored."""
+    """Somebody asked to send these again, or now: rows as stored, and what is folded into them as in Start."""
 
     rows: tuple[Pending, ...]
+    folded: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,13 +210,32 @@ Signal = (
 # -- effects ---------------------------------------------------------------------------------------------------------
 
 
+class Part(NamedTuple):
+    """An event of a request, and the older ones that were folded into it, oldest first."""
+
+    position: int
+    folded: tuple[int, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Send the event at `position`; it is the `number`-th attempt. `fresh`: on a new connection."""
+    """Send the event at `position`; it is the `number`-th attempt. `fresh`: on a new connection.
+
+    With a `batch` that many events go out in one request, in this order; `position` is the first's. Else `folded` were
+    folded into it, oldest first. `replay_id` names the job that asked for it.
+    """
 
     position: int
     number: int
     fresh: bool = False
+    folded: tuple[int, ...] = ()
+    batch: tuple[Part, ...] = ()
+    replay_id: str | None = None
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """What the request carries, one event or several."""
+        return self.batch or (Part(self.position, self.folded),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,18 +255,29 @@ class WakeAt:
 
 @dataclass(frozen=True, slots=True)
 class Persist:
-    """Store this, in order with the other Persists of this endpoint; then say Stored with its final failures."""
+    """Store this, in order with the other Persists of this endpoint; then say Stored with what is `waited_for`.
+
+    `folded` events are settled, each with the position of the one that it was folded into. `held` are positions that do
+    not go out before this is on disk.
+    """
 
     attempts: tuple[tuple[int, int, Verdict], ...] = ()  # position, number, verdict
     put: tuple[Pending, ...] = ()
     gone: tuple[int, ...] = ()
     cursor: int | None = None
     standing: Standing = field(default_factory=Standing)
+    folded: tuple[tuple[int, int], ...] = ()
+    held: tuple[int, ...] = ()
 
     @property
     def failed(self) -> tuple[int, ...]:
         """The positions whose final failure this stores."""
         return tuple(position for position, _, verdict in self.attempts if verdict is Verdict.FAILED)
+
+    @property
+    def waited_for(self) -> tuple[int, ...]:
+        """What goes on only once this is on disk: lanes whose head failed for good, and what is held."""
+        return self.failed + self.held
 
 
 Effect = Send | ReadLog | WakeAt | Persist
