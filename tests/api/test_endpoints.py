@@ -150,7 +150,6 @@ async def test_what_this_version_cannot_do_is_refused_and_not_ignored(api: Clien
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        ("POST", "/v1/endpoints/ep_1/replay"),
         ("POST", "/v1/accounts/default/portal-links"),
     ],
 )
@@ -165,7 +164,7 @@ async def test_an_operation_that_this_version_lacks_says_so(api: Client, method:
         ("/v1/events", 405, "GET, HEAD, POST"),
         ("/v1/endpoints", 405, "GET, HEAD, POST"),
         ("/v1/event-types", 405, "GET, HEAD"),
-        ("/v1/endpoints/ep_1/replay", 404, None),
+        ("/v1/accounts/default/portal-links", 404, None),
     ],
 )
 async def test_the_methods_that_are_named_are_those_that_do_something(

@@ -22,6 +22,7 @@ from waypost.api import (
     not_yet,
     own_events,
     probes,
+    replays,
     shipments,
     sources,
 )
@@ -48,6 +49,7 @@ OPERATIONS: tuple[Operation, ...] = tuple(
         own_events.TABLE,
         endpoints.TABLE,
         deliveries.TABLE,
+        replays.TABLE,
         accounts.TABLE,
         sources.TABLE,
         intake.TABLE,

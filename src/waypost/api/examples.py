@@ -62,6 +62,8 @@ ENDPOINT: dict[str, Any] = {
 
 ENDPOINT_PATCH: dict[str, Any] = {"events": ["shipment.*"], "filter": None}
 
+REPLAY: dict[str, Any] = {"which": "failed", "since": "2026-11-26T08:00:00Z", "dry_run": True}
+
 EVENT_TYPE: dict[str, Any] = {
     "title": "Invoice made",
     "description": "An invoice was made for one shipment or several.",

@@ -73,6 +73,5 @@ def _later(method: Method, path: str, access: Access, name: str, words: str) -> 
 
 
 OPERATIONS = (
-    _later("POST", "/v1/endpoints/{id}/replay", Access.ENDPOINTS, "replay", "Replays are"),
     _later("POST", "/v1/accounts/{id}/portal-links", Access.OPERATOR, "create_portal_link", "Portal links are"),
 )

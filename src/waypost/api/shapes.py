@@ -317,6 +317,43 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     key: str | msgspec.UnsetType = msgspec.UNSET
 
 
+class NewReplay(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Which events to send again. Only `which` has to be given; what is left out leaves nothing out."""
+
+    which: Annotated[str, _one_of("failed", "missing", "all")]
+    since: Annotated[datetime, Meta(description="Recorded at or after this time.")] | None = None
+    until: Annotated[datetime, Meta(description="Recorded before this time.")] | None = None
+    types: Annotated[list[str], Meta(description="Types, or patterns such as `shipment.*`.")] | None = None
+    shipments: Annotated[list[str], Meta(max_length=500, description="References or `shp_…` ids.")] | None = None
+    to_url: Annotated[str, Meta(max_length=2048, description="Send them to this URL instead.")] | None = None
+    dry_run: Annotated[bool, Meta(description="Only count.")] | None = None
+
+
+class Matched(msgspec.Struct, frozen=True, kw_only=True):
+    """How many deliveries a replay would send."""
+
+    matched: int
+
+
+class Replay(msgspec.Struct, frozen=True, kw_only=True):
+    """A replay: `done` of the `matched` deliveries are settled."""
+
+    id: str
+    endpoint_id: str
+    matched: int
+    done: int
+    state: Annotated[str, _one_of("running", "done", "cancelled", "failed")]
+    state_reason: str | None
+    which: Annotated[str, _one_of("failed", "missing", "all")]
+    since: datetime | None
+    until: datetime | None
+    types: list[str]
+    shipments: list[str]
+    to_url: str | None
+    created_at: datetime
+    ended_at: datetime | None
+
+
 class ListedType(msgspec.Struct, frozen=True, kw_only=True):
     """A type of event, of the catalogue or of your own. `schema` and `example` are of the whole event."""
 
