@@ -5,7 +5,7 @@ import uvloop
 
 from delivery.receivers import Authority
 
-ON_BOTH_LOOPS = {"test_sender"}
+ON_BOTH_LOOPS = {"test_sender", "test_identity"}
 
 
 def pytest_asyncio_loop_factories(config, item):

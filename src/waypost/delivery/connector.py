@@ -10,7 +10,7 @@ import functools
 import socket
 from contextvars import ContextVar
 from functools import lru_cache
-from ssl import SSLContext
+from ssl import SSLContext, SSLError
 from time import monotonic
 from typing import Any
 
@@ -115,6 +115,7 @@ class AnswerProtocol(ResponseHandler):
         self.first_byte_at = 0.0
         self.address: str | None = None
         self.fault: str | None = None
+        self.tls_error: SSLError | None = None
         self.unsent_at_head = 0
         self._received = 0
         self._interim_answers = 0
@@ -188,6 +189,12 @@ class AnswerProtocol(ResponseHandler):
     def unsent_bytes(self) -> int:
         """Give how much of the request has not left this process; of a lost connection, when the answer began."""
         return self.unsent_at_head if self.transport is None else self.transport.get_write_buffer_size()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Keep what TLS said at the end: a server refuses a client certificate only after the handshake (TLS 1.3)."""
+        if isinstance(exc, SSLError):
+            self.tls_error = exc
+        super().connection_lost(exc)
 
     def close(self) -> None:
         """Let go at once: a graceful end of TLS would wait half a minute for a hostile peer."""

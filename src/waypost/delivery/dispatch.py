@@ -18,6 +18,10 @@ from waypost.ids import AccountId, EndpointId
 from waypost.log.records import EndpointRecord, EndpointSettings
 
 _UNAUTHORIZED = 401
+CUT_OFF = (
+    "Your server closed the connection without an answer, as servers do that do not accept a client certificate. "
+    "Its log should say why."
+)
 
 
 class SenderLike(Protocol):
@@ -72,7 +76,10 @@ class Dispatcher:
         grant = grant_of(settings.auth)
         if grant is None:
             request = self._request(endpoint, message, number, None)
-            return Dispatched(request, await self._sender.send(request), hidden)
+            result = await self._sender.send(request)
+            if request.identity is not None and result.outcome == "reset" and not result.reused_connection:
+                result = replace(result, explanation=CUT_OFF)
+            return Dispatched(request, result, hidden)
         token = await self._tokens.get(pool_key, grant, settings.timeout_seconds)
         if isinstance(token, AttemptResult):
             return Dispatched(None, token, hidden)

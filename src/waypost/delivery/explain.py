@@ -97,6 +97,10 @@ def _explain_reset(result: AttemptResult) -> str:
 
 def _explain_tls(result: AttemptResult) -> str:
     text = (result.error_text or "").lower()
+    if "client certificate cannot be used" in text:
+        return "Our client certificate cannot be used. Give it anew, with its own key."
+    if "alert" in text and ("certificate" in text or "unknown ca" in text):
+        return _explain_refused_certificate(text)
     if "expired" in text:
         return "The certificate of your server has expired. Renew it."
     if "not yet valid" in text:
@@ -112,6 +116,15 @@ def _explain_tls(result: AttemptResult) -> str:
     if "certificate is not accepted" in text:
         return "The certificate of your server is not accepted. Check it with a browser."
     return "We could not agree with your server on an encrypted connection (TLS)."
+
+
+def _explain_refused_certificate(text: str) -> str:
+    """An alert is what the other side says: it is about our certificate."""
+    if "required" in text:
+        return "Your server wants a client certificate. Give one with the authentication mtls."
+    if "expired" in text:
+        return "Our client certificate has expired. Give a new one."
+    return "Your server does not accept our client certificate. Check that it trusts the authority that signed it."
 
 
 def _explain_address(result: AttemptResult) -> str:

@@ -42,6 +42,8 @@ def classify(error: Exception, exchange: Exchange) -> tuple[Outcome, str]:
         return _classify_no_connection(error, exchange)
     if isinstance(error, ssl.SSLError) or isinstance(error.__cause__, ssl.SSLError):
         return "tls", _tls_text(error if isinstance(error, ssl.SSLError) else error.__cause__)
+    if exchange.protocol.tls_error is not None and not exchange.protocol.first_byte_at:
+        return "tls", _tls_text(exchange.protocol.tls_error)
     if not exchange.protocol.first_byte_at:
         return "reset", "the connection ended before any answer"
     if exchange.protocol.fault is not None:
