@@ -39,6 +39,7 @@ from waypost.ids import AccountId, EndpointId, EventId
 from waypost.log import Committed, Log
 from waypost.secret_files import OperatorToken, open_operator_token, open_secret_key
 from waypost.settings import LogFormat, Settings, SettingsError
+from waypost.upkeep.running import Upkeep
 
 logger = structlog.get_logger(__name__)
 
@@ -99,12 +100,13 @@ async def open_log(settings: Settings) -> AsyncIterator[tuple[Log, OperatorToken
 class Deliveries:
     """The delivery side as the API drives it."""
 
-    def __init__(self, log: Log, worker: Worker, sender: Sender, clock: Clock, ids: IdSource) -> None:
+    def __init__(self, log: Log, worker: Worker, sender: Sender, clock: Clock, ids: IdSource, upkeep: Upkeep) -> None:
         self._log = log
         self._worker = worker
         self._sender = sender
         self._clock = clock
         self._ids = ids
+        self._upkeep = upkeep
 
     def endpoint_changed(self, account_id: AccountId, endpoint_id: EndpointId) -> None:
         """Take in that an endpoint was made, changed, paused, resumed or deleted, or that a resend is asked for."""
@@ -144,8 +146,8 @@ class Deliveries:
         return test_event(event_type, account_id=account_id, endpoint_id=endpoint_id, event_id=event_id, now=now)
 
     def ready(self) -> bool:
-        """Whether delivery works."""
-        return self._worker.ready()
+        """Whether delivery works, and what is done beside it."""
+        return self._worker.ready() and self._upkeep.ready()
 
 
 @asynccontextmanager
@@ -158,7 +160,9 @@ async def _delivering(settings: Settings, log: Log) -> AsyncIterator[tuple[Servi
     registry = CollectorRegistry()
     _measure(worker, registry)
     log.on_commit(lambda committed: _tell(worker, committed))
-    running = asyncio.create_task(worker.run())
+    upkeep = Upkeep(settings, log, clock, worker.events_rewritten)
+    log.on_commit(upkeep.committed)
+    running, tending = asyncio.create_task(worker.run()), asyncio.create_task(upkeep.run())
     try:
         yield (
             Services(
@@ -166,7 +170,7 @@ async def _delivering(settings: Settings, log: Log) -> AsyncIterator[tuple[Servi
                 clock=clock,
                 ids=ids,
                 egress=egress,
-                delivery=Deliveries(log, worker, sender, clock, ids),
+                delivery=Deliveries(log, worker, sender, clock, ids, upkeep),
                 registry=registry,
                 public_url=settings.public_url,
                 metrics_public=settings.metrics_public,
@@ -175,9 +179,10 @@ async def _delivering(settings: Settings, log: Log) -> AsyncIterator[tuple[Servi
             running,
         )
     finally:
-        running.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await running
+        for task in (tending, running):
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
 
 
 def _tell(worker: Worker, committed: Committed) -> None:
