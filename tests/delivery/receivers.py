@@ -55,7 +55,9 @@ async def read_request(receiver: Receiver, reader: asyncio.StreamReader) -> bool
 
 
 @asynccontextmanager
-async def receiving(*answers: bytes | Behaviour, tls: ssl.SSLContext | None = None) -> AsyncIterator[Receiver]:
+async def receiving(
+    *answers: bytes | Behaviour, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1"
+) -> AsyncIterator[Receiver]:
     """Run a receiver that gives `answers` in turn, over all its connections, the last one again and again.
 
     Bytes are written after a request was read; a function takes the connection over and ends with it.
@@ -73,13 +75,17 @@ async def receiving(*answers: bytes | Behaviour, tls: ssl.SSLContext | None = No
             writer.write(given)
             await writer.drain()
 
-    async with accepting(serve, tls=tls) as receiver:
+    async with accepting(serve, tls=tls, host=host) as receiver:
         yield receiver
 
 
 @asynccontextmanager
 async def accepting(
-    behave: Behaviour, *, tls: ssl.SSLContext | None = None, takes_bytes: int | None = None
+    behave: Behaviour,
+    *,
+    tls: ssl.SSLContext | None = None,
+    takes_bytes: int | None = None,
+    host: str = "127.0.0.1",
 ) -> AsyncIterator[Receiver]:
     """Run a server that does `behave` on each connection, before anything is read.
 
@@ -102,7 +108,7 @@ async def accepting(
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
-    listener = socket.create_server(("127.0.0.1", 0), backlog=512)
+    listener = socket.create_server((host, 0), backlog=512)
     if takes_bytes is not None:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, takes_bytes)
     server = await asyncio.start_server(begin, sock=listener, ssl=tls)
@@ -196,9 +202,9 @@ async def post(
 class Authority:
     """A certificate authority of the tests."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "Authority of the tests") -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Authority of the tests")])
+        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         self._certificate = self._sign(self._name, self._key, authority=True)
 
     @property

@@ -31,7 +31,7 @@ def key_pem(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey, passphrase: byt
 
 @pytest.fixture(scope="module")
 def stranger() -> Authority:
-    return Authority()
+    return Authority("Authority of strangers")
 
 
 @pytest.fixture(scope="module")
