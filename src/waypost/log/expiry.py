@@ -294,7 +294,8 @@ def pending_before(account_id: AccountId, endpoint_id: EndpointId, before: int, 
     same = and_(events.c.account_id == pending.c.account_id, events.c.position == pending.c.position)
     mine = select(pending.c.position, pending.c.event_id, pending.c.batch_id).join(events, same)
     mine = mine.where(pending.c.account_id == account_id, pending.c.endpoint_id == endpoint_id)
-    return mine.where(events.c.recorded_at < before).order_by(pending.c.position).limit(limit)
+    recorded_at = events.c.recorded_at + 0  # or SQLite walks all old events, looking for those few
+    return mine.where(recorded_at < before).order_by(pending.c.position).limit(limit)
 
 
 def pending_of_batches(account_id: AccountId, endpoint_id: EndpointId, batches: Iterable[str]) -> Select[Any]:
@@ -310,7 +311,8 @@ def folds_before(account_id: AccountId, endpoint_id: EndpointId, before: int, li
     own = and_(endpoints.c.account_id == folded.c.account_id, endpoints.c.endpoint_id == folded.c.endpoint_id)
     mine = select(folded.c.position, events.c.event_id).join(events, same).join(endpoints, own)
     mine = mine.where(folded.c.account_id == account_id, folded.c.endpoint_id == endpoint_id, holder_waits())
-    return mine.where(events.c.recorded_at < before).order_by(folded.c.position).limit(limit)
+    recorded_at = events.c.recorded_at + 0  # or SQLite walks all old events, looking for those few
+    return mine.where(recorded_at < before).order_by(folded.c.position).limit(limit)
 
 
 def locked_cursor(account_id: AccountId, endpoint_id: EndpointId) -> Select[Any]:
