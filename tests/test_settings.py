@@ -191,3 +191,20 @@ def test_a_data_folder_that_is_a_file_is_refused_in_one_line(tmp_path):
     (tmp_path / "data").write_text("")
     with pytest.raises(SettingsError, match=r"data folder .* cannot be used"):
         open_secret_key(folder_settings(tmp_path))
+
+
+def test_owed_events_are_kept_for_90_days_or_for_as_long_as_all_others(tmp_path):
+    assert load().retention_days_owed == 90
+    assert load({"retention_days": "120"}).retention_days_owed == 120
+
+
+def test_owed_events_cannot_be_kept_for_fewer_days_than_others():
+    with pytest.raises(SettingsError, match=r"WAYPOST_RETENTION_DAYS_OWED is 20; allowed: at least retention_days.*30"):
+        load(environment={"WAYPOST_RETENTION_DAYS_OWED": "20"})
+
+
+@pytest.mark.parametrize("wrong", ["smtp://a:geheim@mail.example?starttls=maybe", "smtp://a:geheim@mail.example/path"])
+def test_a_wrong_mail_server_is_refused_without_its_password(wrong):
+    with pytest.raises(SettingsError, match=r"WAYPOST_SMTP_URL is .hidden") as refused:
+        load(environment={"WAYPOST_SMTP_URL": wrong})
+    assert "geheim" not in str(refused.value)

@@ -16,6 +16,7 @@ from urllib.request import pathname2url
 
 import msgspec
 import pysqlite3.dbapi2 as sqlite3
+from aiosmtplib import SMTPException, SMTPResponseException
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import make_url, text
 from sqlalchemy.exc import SQLAlchemyError
@@ -26,8 +27,10 @@ from waypost.delivery.lookup import addresses_of
 from waypost.errors import AddressNotAllowed, CallerError
 from waypost.log import DatabaseProblem, open_database, sqlite_version
 from waypost.log.migration import newest_revision
+from waypost.mail_server import read_mail_server
 from waypost.secret_files import SECRET_KEY_FILE, read_operator_token
 from waypost.settings import SECRET_KEY, Settings, read_secret_key
+from waypost.upkeep.alerting import connection as smtp
 
 Health = Literal["ok", "remark", "fail"]
 
@@ -119,6 +122,29 @@ def egress(settings: Settings) -> Iterator[Finding]:
     opened = [any(one.version == own.version and own.supernet_of(one) for own in networks) for one in loopback]  # type: ignore[arg-type]
     if any(opened) and not all(opened):
         yield Finding("egress rules", "remark", "localhost has two addresses; allow 127.0.0.0/8 and ::1/128 for it.")
+
+
+def retention(settings: Settings) -> Iterator[Finding]:
+    """How long things are kept."""
+    days, owed = settings.retention_days, settings.retention_days_owed
+    kept = f"Events and attempts are kept for {days} days, and what an endpoint is still owed for {owed}."
+    yield Finding("retention", "ok", kept)
+
+
+async def mail(settings: Settings) -> Finding:
+    """Whether the mail server takes us: connects, with TLS and login as set, and hands in nothing."""
+    if settings.smtp_url is None:
+        return Finding("mail server", "ok", "None is set, so nobody is told of troubles by e-mail.")
+    server = read_mail_server(settings.smtp_url, settings.public_url)
+    about = f"{server.host}:{server.port}"
+    try:
+        async with smtp(server, timeout_s=CONNECT_S_MAX):
+            pass
+    except (SMTPException, OSError, TimeoutError) as error:
+        # What a server says may quote what it was sent: the kind of trouble is enough here.
+        said = f"{type(error).__name__} {error.code}" if isinstance(error, SMTPResponseException) else str(error)
+        return Finding("mail server", "fail", f"{about}: {said or type(error).__name__}. No alert can be sent.")
+    return Finding("mail server", "ok", f"{about} takes mail from {server.sender}.")
 
 
 def database(settings: Settings, now: datetime) -> Iterator[Finding]:

@@ -28,13 +28,14 @@ class Value(msgspec.Struct, frozen=True):
 
 
 def doctor(*, json: AsJson = False, connection: Connection | None = None) -> None:
-    """Check configuration, secret key, database, clock, egress rules, and whether each endpoint can be reached.
+    """Check configuration, secret key, database, clock, egress rules, and whether mail server and endpoints answer.
 
     ```
     waypost doctor
     ```
 
-    Nothing is changed and no webhook is sent: to endpoints it only connects. Exit code 1 when something is not well.
+    Nothing is changed and nothing is sent: to endpoints and the mail server it only connects. Exit code 1 when
+    something is not well.
     """
     connection = connection or Connection()
     settings = connection.settings()
@@ -66,6 +67,8 @@ def _findings(settings: Settings, connection: Connection) -> Iterator[Finding]:
     yield from checks.configuration(settings)
     yield from checks.database(settings, SystemClock().now())
     yield from checks.egress(settings)
+    yield from checks.retention(settings)
+    yield asyncio.run(checks.mail(settings))
     try:
         client = connection.open()
     except CommandError as error:
