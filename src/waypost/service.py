@@ -28,9 +28,12 @@ from waypost.api.app import create_app
 from waypost.api.services import Services
 from waypost.api.shapes import Attempt, TestResult
 from waypost.clock import Clock, IdSource, SystemClock
-from waypost.delivery.attempt import detail, prepare
+from waypost.delivery.attempt import detail
+from waypost.delivery.dispatch import Dispatcher
 from waypost.delivery.egress import EgressRules
 from waypost.delivery.explain import explain
+from waypost.delivery.message import Message, Part
+from waypost.delivery.result import SendRequest
 from waypost.delivery.sender import Sender
 from waypost.delivery.worker import Worker
 from waypost.events import CATALOGUE, test_event
@@ -100,10 +103,12 @@ async def open_log(settings: Settings) -> AsyncIterator[tuple[Log, OperatorToken
 class Deliveries:
     """The delivery side as the API drives it."""
 
-    def __init__(self, log: Log, worker: Worker, sender: Sender, clock: Clock, ids: IdSource, upkeep: Upkeep) -> None:
+    def __init__(
+        self, log: Log, worker: Worker, dispatcher: Dispatcher, clock: Clock, ids: IdSource, upkeep: Upkeep
+    ) -> None:
         self._log = log
         self._worker = worker
-        self._sender = sender
+        self._dispatcher = dispatcher
         self._clock = clock
         self._ids = ids
         self._upkeep = upkeep
@@ -119,14 +124,18 @@ class Deliveries:
         now = self._clock.now()
         event_id = EventId(self._ids.new("evt_test_", now))
         body = await self._test_body(account_id, endpoint_id, event_type, event_id, now)
-        live = [known.secret for known in endpoint.secrets if known.expires_at is None or known.expires_at > now]
-        request = prepare(
-            settings, live, pool_key=f"{account_id}/{endpoint_id}", event_id=event_id,
-            event_type=event_type or "webhook.test", body=body, number=1, timestamp=int(now.timestamp()),
-        )  # fmt: skip
-        result = await self._sender.send(request)
+        message = Message(event_id, event_type or "webhook.test", (Part(body),))
+        sent = await self._dispatcher.send(endpoint, message, number=1)
+        request, result = sent.request, sent.result
+        if request is None:  # it did not come to one: there was no access token
+            request = SendRequest(
+                url=settings.url, headers={}, body=b"", timeout_s=settings.timeout_seconds, pool_key=""
+            )
         explanation = explain(result, settings.timeout_seconds)
-        shown = detail(request, result, number=1, explanation=explanation, own=settings.headers, body=body.decode())
+        shown = detail(
+            request, result, number=1, explanation=explanation, own=sent.hidden,
+            body=request.body.decode("utf-8", "replace"),
+        )  # fmt: skip
         delivered = result.outcome == "success"
         return TestResult(
             verdict="delivered" if delivered else "failed",
@@ -155,8 +164,9 @@ async def _delivering(settings: Settings, log: Log) -> AsyncIterator[tuple[Servi
     """Run the worker beside, and give what the API stands on; end the worker in good order."""
     clock, ids = SystemClock(), IdSource()
     egress = EgressRules(allow=settings.egress_allow, own=own_sockets(settings))
-    sender = Sender(egress)
-    worker = Worker(log, sender, clock, ids, owner=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}")
+    dispatcher = Dispatcher(Sender(egress), clock)
+    owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+    worker = Worker(log, dispatcher, clock, ids, owner=owner)
     registry = CollectorRegistry()
     _measure(worker, registry)
     log.on_commit(lambda committed: _tell(worker, committed))
@@ -170,7 +180,7 @@ async def _delivering(settings: Settings, log: Log) -> AsyncIterator[tuple[Servi
                 clock=clock,
                 ids=ids,
                 egress=egress,
-                delivery=Deliveries(log, worker, sender, clock, ids, upkeep),
+                delivery=Deliveries(log, worker, dispatcher, clock, ids, upkeep),
                 registry=registry,
                 public_url=settings.public_url,
                 metrics_public=settings.metrics_public,

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from delivery.receivers import LOOPBACK_ALLOWED
 from waypost.clock import IdSource, SystemClock
+from waypost.delivery.dispatch import Dispatcher
 from waypost.delivery.sender import Sender
 from waypost.delivery.worker import Worker
 from waypost.events.patterns import Wants
@@ -61,9 +62,10 @@ class Office:
 @asynccontextmanager
 async def working(log, store=None, clock=None, owner="one", **options):
     """Run a worker over `log`, seen through `store` if there is one, until the end of the block."""
+    clock = clock or SystemClock()
     worker = Worker(
-        store or log, Sender(LOOPBACK_ALLOWED), clock or SystemClock(), IdSource(), owner=owner, dice=random.Random(1),
-        **options,
+        store or log, Dispatcher(Sender(LOOPBACK_ALLOWED), clock), clock, IdSource(), owner=owner,
+        dice=random.Random(1), **options,
     )  # fmt: skip
 
     def tell(committed):

@@ -36,7 +36,7 @@ EP = EndpointId("ep_1")
 # What is sorted there is bounded.
 SMALL = {
     "epochs", "last attempt", "newest secrets", "endpoints to load", "pending of many", "attempts past the cursors",
-    "settled past the cursors",
+    "settled past the cursors", "folded of many",
 }  # fmt: skip
 
 STATEMENTS: dict[str, Executable] = {
@@ -66,8 +66,10 @@ STATEMENTS: dict[str, Executable] = {
     "pending of many": leases.pending_of_many(),
     "attempts past the cursors": leases.attempts_past_cursors(),
     "settled past the cursors": leases.settled_past_cursors(),
+    "folded of many": leases.folded_of_many(),
     "epochs": leases.locked_epochs(),
     "settled": owed.settled_positions(DEFAULT, EP, 0),
+    "folded": owed.folded_positions(DEFAULT, EP, 0),
     "pending up to the cursor": owed.pending_up_to(DEFAULT, EP, 0),
     "event to resend": resending.event_to_resend(DEFAULT, "evt_1"),
     "log downwards": deliveries.positions_of_log(DEFAULT, 0, 10).limit(50),
@@ -76,6 +78,8 @@ STATEMENTS: dict[str, Executable] = {
     "tried downwards": deliveries.positions_tried(DEFAULT, EP, 0, 10).limit(50),
     "verdict downwards": deliveries.positions_of_verdict(DEFAULT, EP, "failed", 0, 10).limit(50),
     "pending downwards": deliveries.positions_pending(DEFAULT, EP, 0, 10).limit(50),
+    "folded downwards": deliveries.positions_folded(DEFAULT, EP, 0, 10).limit(50),
+    "holders": deliveries.holders_of(DEFAULT, EP, [1, 2]),
     "last attempt": deliveries.last_attempts(DEFAULT, EP, [1, 2]),
     "attempts of one": deliveries.attempts_at(DEFAULT, EP, 1),
     "durations": deliveries.latest_durations(DEFAULT, EP, 0),
@@ -84,6 +88,7 @@ STATEMENTS: dict[str, Executable] = {
     "source": sources.source_by_id("src_1"),
     "messages": sources.messages_before(DEFAULT, "src_1", "z", 50),
     "erased events": erasure.events_of_shipment(DEFAULT, "shp_1"),
+    "first of a batch": erasure.position_of(DEFAULT, "evt_1"),
     "erased attempts": erasure.attempts_at(DEFAULT, "ep_1", [1]),
 }
 LISTS = {

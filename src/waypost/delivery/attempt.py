@@ -16,6 +16,7 @@ HIDDEN = "(hidden)"  # what the delivery log shows of a header's value that may 
 SECRET_LENGTH_MIN = 6
 _SLOW_DOWN = frozenset({429, 502, 503, 504})
 _GONE = 410
+_TOO_LARGE = 413
 
 _encode = msgspec.json.Encoder().encode
 
@@ -79,6 +80,8 @@ def _answer(result: AttemptResult) -> Answer:
         return Answer.UNREACHED
     if result.status == _GONE:
         return Answer.GONE
+    if result.status == _TOO_LARGE:
+        return Answer.TOO_LARGE
     return Answer.SLOW_DOWN if result.status in _SLOW_DOWN else Answer.REFUSED
 
 
@@ -106,6 +109,7 @@ class _Detail(msgspec.Struct):
     explanation: str
     request: _Request
     response: _Response | None
+    batch_id: str | msgspec.UnsetType = msgspec.UNSET
 
 
 def detail(
@@ -116,9 +120,11 @@ def detail(
     explanation: str,
     own: Iterable[str],
     body: str | msgspec.UnsetType = msgspec.UNSET,
+    batch_id: str | None = None,
 ) -> bytes:
     """Give the JSON of an attempt as the API shows it; without the request's `body` where it is the stored event's.
 
+    `batch_id` names the batch that the request carried; its answer is kept with its first event alone.
     `own` names the headers whose values may be passwords: the endpoint's own and those of its authentication. They are
     hidden, also where the receiver says them back. Texts of it that are not UTF-8 are shown with the replacement
     character.
@@ -135,6 +141,7 @@ def detail(
         _Detail(
             number, result.started_at, result.outcome, result.status, result.address, result.reused_connection,
             result.timings_ms, explanation, _Request("POST", request.url, headers, body), response,
+            msgspec.UNSET if batch_id is None else batch_id,
         )
     )  # fmt: skip
 

@@ -262,8 +262,8 @@ class Engine:
                 continue
             if position in self._lanes.owed:
                 continue  # it has a pending row already
-            lane = key if self.settings.ordered else f"#{position}"
-            delivery = Delivery(position, lane, self._attempts_before.pop(position, 0), type_name=type_name, subject=key)
+            lane, tried = key if self.settings.ordered else f"#{position}", self._attempts_before.pop(position, 0)
+            delivery = Delivery(position, lane, tried, type_name=type_name, subject=key)
             if self._folded_before:
                 delivery.folded = self._folded_before.pop(position, ())
             self._window.append(position)

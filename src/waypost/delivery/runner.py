@@ -2,22 +2,23 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine, Mapping, Set
+from collections.abc import Callable, Coroutine, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
-import msgspec
 import structlog
+from msgspec.structs import replace as replace_struct
 
 from waypost.clock import Clock, IdSource, to_micros
 from waypost.delivery.announcing import delivery_failed, state_changed
-from waypost.delivery.attempt import detail, judge, prepare
+from waypost.delivery.attempt import detail, judge
+from waypost.delivery.dispatch import Dispatched, Dispatcher
 from waypost.delivery.engine import Engine
 from waypost.delivery.explain import explain
 from waypost.delivery.health import Health
+from waypost.delivery.message import BATCH_TYPE, Message, Part
+from waypost.delivery.result import AttemptResult, SendRequest, Timings
 from waypost.delivery.rows import RowCache
-from waypost.delivery.sender import AttemptResult, Sender, SendRequest, Timings
 from waypost.delivery.signals import (
     Effect,
     LogGrew,
@@ -25,22 +26,26 @@ from waypost.delivery.signals import (
     NotSent,
     Owed,
     Paused,
-    Pending,
-    PendingState,
     Persist,
     ReadLog,
     ResendAsked,
     Resumed,
     Send,
-    Settings,
     SettingsChanged,
     Signal,
     Standing,
-    Start,
     Stored,
     TimeIs,
     Verdict,
     WakeAt,
+)
+from waypost.delivery.translating import (
+    batch_id,
+    engine_settings,
+    engine_start,
+    pending_of,
+    pending_row,
+    standing_row,
 )
 from waypost.events.patterns import Wants, matcher_of
 from waypost.ids import AccountId, EndpointId, EventId
@@ -68,7 +73,7 @@ class Host(Protocol):
 
     clock: Clock
     ids: IdSource
-    sender: Sender
+    dispatcher: Dispatcher
     rows: RowCache
 
     def now_us(self) -> int:
@@ -111,8 +116,8 @@ class Host(Protocol):
         """Give the rows after `after`, however long the database takes to come back."""
         ...
 
-    async def read_row(self, account_id: AccountId, position: int) -> LogRow | None:
-        """Give one row, None when retention took it."""
+    async def read_rows(self, account_id: AccountId, positions: Sequence[int]) -> list[LogRow]:
+        """Give these rows, without those that retention took."""
         ...
 
 
@@ -126,62 +131,23 @@ class Unstored:
     settled: dict[int, int] = field(default_factory=dict)  # position: the number of the attempt that settled it
     cursor: int | None = None
     standing: StandingRow | None = None
-    failed: list[int] = field(default_factory=list)
+    batches: list[tuple[int, frozenset[int]]] = field(default_factory=list)  # of attempts: by the first position, all
+    folded: dict[int, int] = field(default_factory=dict)
+    waited_for: list[int] = field(default_factory=list)
     announcements: list[Announcement] = field(default_factory=list)
 
     def __bool__(self) -> bool:
         return self.standing is not None
 
 
-def engine_settings(endpoint: EndpointRecord) -> Settings:
-    """Give what the engine needs to know of an endpoint."""
-    settings = endpoint.settings
-    return Settings(
-        retry_schedule_s=tuple(settings.retry_schedule),
-        in_flight_max=settings.max_in_flight,
-        rate_per_second=settings.rate_per_second,
-        ordered=settings.ordering == "shipment",
-    )
-
-
-def engine_start(loaded: LoadedEndpoint) -> Start:
-    """Give what is stored of an endpoint in the engine's words."""
-    endpoint, standing = loaded.endpoint, loaded.endpoint.standing
-    return Start(
-        cursor=endpoint.cursor,
-        log_end=loaded.log_position,
-        standing=Standing(
-            health=Health(standing.health),
-            reason=standing.reason,
-            since=standing.since,
-            failures_in_a_row=standing.failures_in_a_row,
-            failing_since=standing.failing_since,
-            last_success_at=standing.last_success_at,
-            held_until=standing.held_until,
-        ),
-        paused=endpoint.paused_at is not None,
-        pending=tuple(pending_of(row) for row in loaded.pending),
-        settled_past_cursor=loaded.settled_past_cursor,
-        attempts_past_cursor=dict(loaded.attempts_past_cursor),
-    )
-
-
-def pending_of(row: PendingRow) -> Pending:
-    """Give a stored row in the engine's words."""
-    return Pending(
-        row.position, row.key, PendingState(row.state), row.due_at or 0, row.failures, row.attempts,
-        row.first_attempt_at, row.last_attempt_at, row.type, None, row.replay_id,
-    )  # fmt: skip
-
-
 class _Ended(NamedTuple):
-    """What came of an attempt, until the engine has said what it means."""
+    """What came of an attempt for one event, until the engine has said what it means."""
 
     row: LogRow | None
-    request: SendRequest | None
-    result: AttemptResult
+    dispatched: Dispatched
     reason: str
-    own_headers: Mapping[str, str]  # as they were when it was sent: their values are hidden
+    batch_id: str | None
+    positions: tuple[int, ...]  # of all events of the request
 
 
 class Runner:
@@ -258,10 +224,10 @@ class Runner:
         """
         endpoint = loaded.endpoint
         resumed = endpoint.standing.version != self.endpoint.standing.version
-        url_changed = endpoint.settings.url != self.endpoint.settings.url
+        before = self.endpoint.settings
         self._use(endpoint)
-        if url_changed:
-            self._host.sender.forget(self._pool_key)
+        if (before.url, before.auth) != (endpoint.settings.url, endpoint.settings.auth):
+            self._host.dispatcher.forget(*self.key)
         paused = endpoint.paused_at is not None
         if resumed or (self.engine.paused and not paused):
             self.give(Resumed(paused=paused))
@@ -272,7 +238,7 @@ class Runner:
         settled, self._settled_lately = self._settled_lately or {}, None
         asked = [row for row in loaded.pending if row.attempts >= settled.get(row.position, 0)]
         self._events.update({row.position: row.event_id for row in asked})
-        self.give(ResendAsked(tuple(pending_of(row) for row in asked)))
+        self.give(ResendAsked(pending_of(asked), loaded.folded))
         if is_latest:
             self._judge_what_waits()
         self.give(LogGrew(loaded.log_position))
@@ -291,27 +257,29 @@ class Runner:
         self._settled_lately = self._storing | self.unstored.settled
 
     def take_unstored(self) -> tuple[EndpointWrite, tuple[int, ...]]:
-        """Give what is to be stored, and the final failures in it; from now on it is the caller's to store."""
+        """Give what is to be stored, and what is waited for in it; from now on it is the caller's to store."""
         unstored, self.unstored = self.unstored, Unstored()
         self._storing = unstored.settled
         write = EndpointWrite(
             account_id=self._account_id, endpoint_id=self.key[1], epoch=self._epoch, cursor=unstored.cursor,
             standing=unstored.standing, attempts=tuple(unstored.attempts), pending_put=tuple(unstored.put.values()),
-            pending_gone=tuple(unstored.gone), announcements=tuple(unstored.announcements),
+            pending_gone=tuple(unstored.gone), folded=tuple(unstored.folded.items()),
+            announcements=tuple(unstored.announcements),
         )  # fmt: skip
-        return write, tuple(unstored.failed)
+        return write, tuple(unstored.waited_for)
 
-    def stored(self, failed: tuple[int, ...]) -> None:
+    def stored(self, waited_for: tuple[int, ...]) -> None:
         """What was taken to be stored is on disk."""
         self._storing = {}
-        if failed:
-            self.give(Stored(failed))
+        if waited_for:
+            self.give(Stored(waited_for))
 
     def forget_answers(self, positions: Set[int]) -> None:
         """Store no answer to these events, which were erased: it may quote what we sent. Their attempts stay."""
         self._erased |= self.out & positions
+        answered = {first for first, batch in self.unstored.batches if not batch.isdisjoint(positions)}
         self.unstored.attempts = [
-            replace(row, detail=erase_answer(row.detail)) if row.position in positions else row
+            replace(row, detail=erase_answer(row.detail)) if row.position in positions | answered else row
             for row in self.unstored.attempts
         ]
 
@@ -346,33 +314,42 @@ class Runner:
             self._host.spawn(self._attempt_counted(send))
 
     async def _attempt_counted(self, send: Send) -> None:
-        self.out.add(send.position)
+        positions = {part.position for part in send.parts}
+        self.out |= positions
         try:
             await self._attempt(send)
         finally:
-            self.out.discard(send.position)
-            self._erased.discard(send.position)
+            self.out -= positions
+            self._erased -= positions
 
     async def _attempt(self, send: Send) -> None:
-        row = self._host.rows.get(self._account_id, send.position) or await self._host.read_row(
-            self._account_id, send.position
-        )
+        rows = await self._rows_of(send)
         if self.dropped or not self._may_still_go(send):
             return
-        request: SendRequest | None = None
-        own_headers = self.endpoint.settings.headers
         try:
-            assert row is not None, f"position {send.position} is owed and not in the log"
-            request = self._request(row, send.number)
-            if send.fresh:
-                self._host.sender.forget(self._pool_key)
-            result = await self._host.sender.send(request)
+            message = self._message(send, rows)
+            sent = await self._host.dispatcher.send(self.endpoint, message, number=send.number, fresh=send.fresh)
         except Exception as error:
             log.exception("attempt_broke", endpoint_id=self.key[1], position=send.position)
             result = AttemptResult(
                 outcome="bad_answer", started_at=self._host.clock.now(), timings_ms=Timings(), error_text=repr(error)
             )
-        self._ended(send, result, row, request, own_headers)
+            sent = Dispatched(None, result, frozenset())
+        self._ended(send, sent, rows)
+
+    async def _rows_of(self, send: Send) -> dict[int, LogRow]:
+        """The events of a request and those that were folded into them, by position."""
+        rows: dict[int, LogRow] = {}
+        missing: list[int] = []
+        for part in send.parts:
+            for position in (*part.folded, part.position):
+                if (row := self._host.rows.get(self._account_id, position)) is not None:
+                    rows[position] = row
+                else:
+                    missing.append(position)
+        if missing:
+            rows |= {row.position: row for row in await self._host.read_rows(self._account_id, missing)}
+        return rows
 
     def _may_still_go(self, send: Send) -> bool:
         """Ask once more right before it goes: it may have been kept back for long, by a slow disk or a slow read."""
@@ -383,31 +360,36 @@ class Runner:
         self.give(NotSent(send.position, send.fresh))
         return False
 
-    def _request(self, row: LogRow, number: int) -> SendRequest:
-        now = self._host.clock.now()
-        return prepare(
-            self.endpoint.settings, self._live_secrets(now), pool_key=self._pool_key, event_id=row.event_id,
-            event_type=row.type, body=row.body, number=number, timestamp=int(now.timestamp()),
-        )  # fmt: skip
+    def _message(self, send: Send, rows: Mapping[int, LogRow]) -> Message:
+        """What the request carries. What was folded is left out where retention took it."""
+        for part in send.parts:
+            assert part.position in rows, f"position {part.position} is owed and not in the log"
+        first = rows[send.position]
+        parts = tuple(
+            Part(rows[part.position].body, tuple(rows[older].body for older in part.folded if older in rows))
+            for part in send.parts
+        )
+        if send.batch:
+            return Message(batch_id(first.event_id, len(parts)), BATCH_TYPE, parts, send.replay_id, is_batch=True)
+        return Message(first.event_id, first.type, parts, send.replay_id)
 
-    def _ended(
-        self,
-        send: Send,
-        result: AttemptResult,
-        row: LogRow | None,
-        request: SendRequest | None,
-        own_headers: Mapping[str, str],
-    ) -> None:
+    def _ended(self, send: Send, dispatched: Dispatched, rows: Mapping[int, LogRow]) -> None:
         if self.dropped:
             return
-        if send.position in self._erased:
-            result = msgspec.structs.replace(result, response_headers={}, response_body=b"")
+        result, positions = dispatched.result, [part.position for part in send.parts]
+        if not self._erased.isdisjoint(positions):
+            result = replace_struct(result, response_headers={}, response_body=b"")
         reason = "" if result.outcome == "success" else explain(result, self.endpoint.settings.timeout_seconds)
-        self._results[send.position] = _Ended(row, request, result, reason, own_headers)
+        batch = batch_id(self._events[send.position], len(positions)) if send.batch else None
+        for position in positions:
+            answered = result if position == send.position else _without_answer(result)
+            self._results[position] = _Ended(
+                rows.get(position), replace(dispatched, result=answered), reason, batch, tuple(positions)
+            )
         if result.outcome != "success":
             log.info(
                 "attempt_failed", account_id=self._account_id, endpoint_id=self.key[1],
-                event_id=self._events.get(send.position), attempt=send.number, outcome=result.outcome,
+                event_id=self._events.get(send.position), batch_id=batch, attempt=send.number, outcome=result.outcome,
                 status=result.status, duration_ms=result.timings_ms.total,
             )  # fmt: skip
         now = self._host.clock.now()
@@ -428,7 +410,7 @@ class Runner:
         for row in rows:
             if self._wants(row):
                 self._events[row.position] = row.event_id
-                owed.append(Owed(row.position, row.key))
+                owed.append(Owed(row.position, row.key, row.type))
         self.give(LogRead(owed, rows[-1].position))
 
     def _wants(self, row: LogRow) -> bool:
@@ -468,37 +450,38 @@ class Runner:
     # -- what is stored
 
     def _persist(self, persist: Persist) -> None:
-        unstored = self.unstored
+        unstored, settled = self.unstored, list[int]()
         for row in persist.put:
             unstored.gone.discard(row.position)
-            unstored.put[row.position] = self._row(row)
+            unstored.put[row.position] = pending_row(row, self._events)
         for position in persist.gone:
             unstored.put.pop(position, None)
             unstored.gone.add(position)
+        for position, into in persist.folded:
+            self._events.pop(position, None)
+            unstored.folded[position] = into
+        unstored.waited_for += persist.waited_for
         for position, number, verdict in persist.attempts:
             ended = self._results.pop(position)
             unstored.attempts.append(self._attempt_row(position, number, verdict, ended))
+            if ended.batch_id is not None and position == ended.positions[0]:
+                unstored.batches.append((position, frozenset(ended.positions)))
             if verdict is Verdict.FAILED:
-                unstored.failed.append(position)
                 self._announce_failure(number, ended)
             if verdict is not Verdict.RETRYING:
-                self._events.pop(position, None)
+                settled.append(position)
                 unstored.settled[position] = number
                 if self._settled_lately is not None:
                     self._settled_lately[position] = number
+        for position in settled:
+            self._events.pop(position, None)
         if persist.cursor is not None:
             unstored.cursor = persist.cursor
         if persist.standing.health is not self._health:
             self._health = persist.standing.health
             self._announce_health(persist.standing)
-        unstored.standing = self._standing(persist.standing)
+        unstored.standing = standing_row(persist.standing, self.endpoint.standing.version)
         self._host.store_soon(self, len(persist.attempts))
-
-    def _row(self, row: Pending) -> PendingRow:
-        return PendingRow(
-            row.position, row.key, self._events[row.position], row.state.value, row.due_at, row.failures,
-            row.attempts, row.first_attempt_at, row.last_attempt_at,
-        )  # fmt: skip
 
     def _announce_health(self, standing: Standing) -> None:
         now = self._host.clock.now()
@@ -510,20 +493,20 @@ class Runner:
             return  # retention took the event itself; the attempt says so
         now = self._host.clock.now()
         announcement = delivery_failed(
-            self.endpoint, ended.row, ended.result, number=number, explanation=ended.reason,
+            self.endpoint, ended.row, ended.dispatched.result, number=number, explanation=ended.reason,
             event_id=self._host.ids.event_id(now), now=now,
         )  # fmt: skip
         if announcement is not None:
             self.unstored.announcements.append(announcement)
 
     def _attempt_row(self, position: int, number: int, verdict: Verdict, ended: _Ended) -> AttemptRow:
-        _, request, result, reason, own_headers = ended
+        request, result = ended.dispatched.request, ended.dispatched.result
         settings = self.endpoint.settings
         if request is None:
             request = SendRequest(
-                url=settings.url, headers={}, body=b"", timeout_s=settings.timeout_seconds, pool_key=self._pool_key
+                url=settings.url, headers={}, body=b"", timeout_s=settings.timeout_seconds, pool_key=""
             )
-        explanation = reason or explain(result, settings.timeout_seconds)
+        explanation = ended.reason or explain(result, settings.timeout_seconds)
         return AttemptRow(
             position=position,
             number=number,
@@ -533,31 +516,25 @@ class Runner:
             outcome=result.outcome,
             status=result.status,
             duration_us=round(result.timings_ms.total * 1000),
-            detail=detail(request, result, number=number, explanation=explanation, own=own_headers),
-        )
-
-    def _standing(self, standing: Standing) -> StandingRow:
-        return StandingRow(
-            health=standing.health.value,
-            reason=standing.reason,
-            since=standing.since,
-            version=self.endpoint.standing.version,
-            failures_in_a_row=standing.failures_in_a_row,
-            failing_since=standing.failing_since,
-            last_success_at=standing.last_success_at,
-            held_until=standing.held_until,
+            detail=detail(
+                request,
+                result,
+                number=number,
+                explanation=explanation,
+                own=ended.dispatched.hidden,
+                batch_id=ended.batch_id,
+            ),
         )
 
     # -- the endpoint's settings
 
     def _use(self, endpoint: EndpointRecord) -> None:
         self.endpoint = endpoint
-        self._pool_key = f"{endpoint.account_id}/{endpoint.endpoint_id}"
         newest = endpoint.versions[-1] if endpoint.versions else EndpointVersion(0, Wants(patterns=()))
         self._wants_since, self.wants = newest.from_position, newest.wants
         self._matchers = [(version.from_position, matcher_of(version.wants)) for version in reversed(endpoint.versions)]
 
-    def _live_secrets(self, now: datetime) -> list[str]:
-        return [
-            secret.secret for secret in self.endpoint.secrets if secret.expires_at is None or secret.expires_at > now
-        ]
+
+def _without_answer(result: AttemptResult) -> AttemptResult:
+    """The answer to a batch is kept once, with its first event."""
+    return replace_struct(result, response_body=b"")

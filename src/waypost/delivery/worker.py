@@ -18,9 +18,9 @@ import structlog
 
 from waypost.clock import Clock, IdSource, to_micros
 from waypost.delivery.audience import REMIND_EVERY_S, Audience
+from waypost.delivery.dispatch import Dispatcher
 from waypost.delivery.rows import RowCache
 from waypost.delivery.runner import Key, Runner
-from waypost.delivery.sender import Sender
 from waypost.delivery.signals import LogGrew, TimeIs
 from waypost.errors import NotFound, Unavailable
 from waypost.events.patterns import Wants
@@ -93,7 +93,7 @@ class Worker:
     def __init__(
         self,
         store: Store,
-        sender: Sender,
+        dispatcher: Dispatcher,
         clock: Clock,
         ids: IdSource,
         *,
@@ -108,7 +108,7 @@ class Worker:
         """
         self.clock = clock
         self.ids = ids
-        self.sender = sender
+        self.dispatcher = dispatcher
         self.rows = RowCache()
         self.owner = owner
         self._store = store
@@ -272,10 +272,9 @@ class Worker:
             if not future.done():
                 future.cancel()
 
-    async def read_row(self, account_id: AccountId, position: int) -> LogRow | None:
-        """Give one row, None when it is not in the log."""
-        rows = await self._read(account_id, lambda: self._store.events_at(account_id, [position]))
-        return rows[0] if rows else None
+    async def read_rows(self, account_id: AccountId, positions: Sequence[int]) -> list[LogRow]:
+        """Give these rows, without those that are not in the log."""
+        return await self._read(account_id, lambda: self._store.events_at(account_id, positions))
 
     async def _read(self, account_id: AccountId, query: Callable[[], Awaitable[list[LogRow]]]) -> list[LogRow]:
         """Read rows and remember them, but never as they were before an erasure that came meanwhile."""
@@ -328,9 +327,7 @@ class Worker:
             began = self.clock.monotonic()
             resting = {key for key, aside in self._aside.items() if aside.until > began}
             held = frozenset(self._runners) | self._to_start.keys() | resting
-            taken = await self._store.take_leases(
-                self.owner, ttl_s=self._lease_ttl_s, limit=LEASES_A_ROUND, held=held
-            )
+            taken = await self._store.take_leases(self.owner, ttl_s=self._lease_ttl_s, limit=LEASES_A_ROUND, held=held)
             self._renewed(began)
             self._to_start |= {(lease.account_id, lease.endpoint_id): lease for lease in taken}
             while self._to_start:
@@ -376,6 +373,8 @@ class Worker:
         if runner is None:
             return
         runner.drop()
+        if not self._stopping:
+            self.dispatcher.forget(*key)
         if self._to_store.pop(key, None) is not None:
             self._waiting -= len(runner.unstored.attempts)
         audience = self._audiences[key[0]]
@@ -433,7 +432,7 @@ class Worker:
         for start in range(0, len(writes), WRITES_A_TIME):
             await self._persist(writes[start : start + WRITES_A_TIME], stale, refused)
         self._unstored = 0
-        for runner, _, failed in taken:
+        for runner, _, waited_for in taken:
             if runner.key in refused:
                 self.broke(runner)
             elif runner.key in stale:
@@ -442,7 +441,7 @@ class Worker:
                     self._drop(runner.key)
             elif not runner.dropped:
                 self._aside.pop(runner.key, None)
-                runner.stored(failed)
+                runner.stored(waited_for)
         self._release_held_back()
 
     async def _persist(self, writes: list[EndpointWrite], stale: set[Key], refused: set[Key]) -> None:
@@ -506,7 +505,7 @@ class Worker:
         """Nothing new goes out; what is out ends as cancelled or answered, and is written down."""
         self._stopping = True
         self._leases_held = False
-        await self.sender.close()
+        await self.dispatcher.close()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(WIND_DOWN_S_MAX):
                 while self.in_flight or self._to_store or self._unstored:  # noqa: ASYNC110 - the process is ending

@@ -18,7 +18,7 @@ from waypost.log.events import first_position_since, log_end, read_events_at, sh
 from waypost.log.leases import pending_columns
 from waypost.log.owed import Judge, types_of_account
 from waypost.log.records import Attempt, Delivery, DeliveryFilter, EndpointRecord, Page, PendingRow, Stats
-from waypost.log.tables import attempts, events, pending, shipments
+from waypost.log.tables import attempts, events, folded, pending, shipments
 
 CANDIDATES = 200  # looked at in one step
 CANDIDATES_MAX = 10_000  # looked at for one page
@@ -32,8 +32,8 @@ def list_deliveries(
     connection: Connection, endpoint: EndpointRecord, wanted: DeliveryFilter, limit: int, cursor: str | None
 ) -> Page[Delivery]:
     """Give a page of an endpoint's deliveries by position in the log, newest first."""
-    if wanted.state == "skipped" or "\0" in f"{wanted.type}{wanted.shipment}":
-        return Page([], None)  # nothing is stored of what nobody asked for, and no name holds a NUL
+    if "\0" in f"{wanted.type}{wanted.shipment}":
+        return Page([], None)  # no name holds a NUL
     found: list[Delivery] = []
     looked_at = 0
     for candidates in _Walk(connection, endpoint, wanted).steps(read_position_cursor(cursor)):
@@ -147,6 +147,8 @@ class _Walk:
         elif self.wanted.state in SETTLED:
             verdict = SETTLED[self.wanted.state]
             yield from self._down(place, lambda at: [positions_of_verdict(*self.key, verdict, self.floor, at)])
+        elif self.wanted.state == "skipped":  # of what nobody asked for, nothing is stored
+            yield from self._down(place, lambda at: [positions_folded(*self.key, self.floor, at)])
         else:
             # Past the cursor any event may be owed. Up to it only what was tried or is pending can be a delivery.
             past_cursor = max(self.floor, self.cursor)
@@ -157,6 +159,7 @@ class _Walk:
         statements = [positions_pending(*self.key, self.floor, place)]
         if self.wanted.state is None:
             statements.append(positions_tried(*self.key, self.floor, place))
+            statements.append(positions_folded(*self.key, self.floor, place))
         return statements
 
     def _down(self, place: int, statements: Callable[[int], list[Select[Any]]]) -> Iterator[list[int]]:
@@ -186,14 +189,16 @@ def _deliveries(
     found = {row.position: row for row in connection.execute(events_at(endpoint.account_id, positions))}
     tried = {row.position: row for row in connection.execute(last_attempts(*key, positions))}
     held = {row.position: PendingRow(*row) for row in connection.execute(pending_at(*key, positions))}
-    asked = _asked_for(connection, endpoint, [found[p] for p in positions if p in found and p not in tried | held])
+    holders = {row.position: EventId(row.event_id) for row in connection.execute(holders_of(*key, positions))}
+    unknown = [found[p] for p in positions if p in found and p not in tried | held | holders]
+    asked = _asked_for(connection, endpoint, unknown)
     references = _references(connection, endpoint.account_id, {row.key for row in found.values()})
     heads = _heads(connection, endpoint, [row for row in held.values() if row.state == "waiting"])
     deliveries = []
     for position in positions:
         event = found.get(position)
-        if event is not None and (skipped or position in tried or position in held or position in asked):
-            parts = (event, tried.get(position), held.get(position))
+        if event is not None and (skipped or position in tried or position in held | holders or position in asked):
+            parts = (event, tried.get(position), held.get(position), holders.get(position))
             waits_for = heads.get(position)
             reference = references.get(event.key)
             deliveries.append(_delivery(endpoint, *parts, reference, waits_for, asked=position in asked))
@@ -222,6 +227,7 @@ def _delivery(
     event: Row[Any],
     tried: Row[Any] | None,
     held: PendingRow | None,
+    holder: EventId | None,
     reference: str | None,
     waits_for: EventId | None,
     *,
@@ -236,7 +242,7 @@ def _delivery(
         key=event.key,
         reference=reference,
         state=state,
-        state_reason=_reason(endpoint, state, tried, waits_for),
+        state_reason=_reason(endpoint, state, tried, holder, waits_for),
         recorded_at=from_micros(event.recorded_at),
         next_attempt_at=None if due_at is None or endpoint.paused_at is not None else from_micros(due_at),
         waits_for=waits_for,
@@ -259,12 +265,16 @@ def _state(tried: Row[Any] | None, held: PendingRow | None, *, asked: bool) -> s
     return "waiting" if asked else "skipped"
 
 
-def _reason(endpoint: EndpointRecord, state: str, tried: Row[Any] | None, waits_for: EventId | None) -> str | None:
+def _reason(
+    endpoint: EndpointRecord, state: str, tried: Row[Any] | None, holder: EventId | None, waits_for: EventId | None
+) -> str | None:
     if state == "failed":
         if tried is not None and tried.outcome == "cancelled":
             return "It waited for as long as owed events are kept, and was given up."
         last = f"answer {tried.status}" if tried is not None and tried.status else tried.outcome if tried else "none"
         return f"Its retry schedule is used up; the last attempt: {last}."
+    if state == "skipped" and holder is not None:
+        return f"While the endpoint was behind, it was folded into {holder}, which tells what it told."
     if state == "skipped":
         return "The endpoint did not ask for this event."
     if state != "waiting":
@@ -296,8 +306,13 @@ def _heads(connection: Connection, endpoint: EndpointRecord, rows: Sequence[Pend
     return {
         row.position: EventId(heads[row.key].event_id)
         for row in rows
-        if row.key in heads and heads[row.key].position < row.position
+        if row.key in heads and heads[row.key].position < row.position and not _together(row, heads[row.key])
     }
+
+
+def _together(row: PendingRow, head: Row[Any]) -> bool:
+    """Whether both go out in one request: then neither waits for the other."""
+    return row.batch_id is not None and row.batch_id == head.batch_id
 
 
 # -- statements --------------------------------------------------------------------------------------------------------
@@ -345,6 +360,22 @@ def positions_pending(account_id: AccountId, endpoint_id: EndpointId, floor: int
     return mine.where(columns.position > floor, columns.position < before).order_by(columns.position.desc())
 
 
+def positions_folded(account_id: AccountId, endpoint_id: EndpointId, floor: int, before: int) -> Select[Any]:
+    """Positions that were folded into newer events, highest first. Walks its primary key backwards."""
+    columns = folded.c
+    mine = select(columns.position).where(columns.account_id == account_id, columns.endpoint_id == endpoint_id)
+    return mine.where(columns.position > floor, columns.position < before).order_by(columns.position.desc())
+
+
+def holders_of(account_id: AccountId, endpoint_id: EndpointId, positions: Sequence[int]) -> Select[Any]:
+    """The events that those at these positions were folded into. By the primary keys."""
+    holder = and_(events.c.account_id == folded.c.account_id, events.c.position == folded.c.into_position)
+    columns = folded.c
+    mine = select(columns.position, events.c.event_id).select_from(folded.join(events, holder))
+    mine = mine.where(columns.account_id == account_id, columns.endpoint_id == endpoint_id)
+    return mine.where(columns.position.in_(positions))
+
+
 def events_at(account_id: AccountId, positions: Sequence[int]) -> Select[Any]:
     """What a delivery shows of its event, at these positions. By the primary key."""
     columns = events.c
@@ -384,7 +415,7 @@ def pending_heads(account_id: AccountId, endpoint_id: EndpointId, keys: Iterable
     columns = pending.c
     mine = and_(columns.account_id == account_id, columns.endpoint_id == endpoint_id, columns.key.in_(list(keys)))
     first = select(func.min(columns.position)).where(mine, columns.state != "resend").group_by(columns.key)
-    heads = select(columns.key, columns.position, columns.event_id)
+    heads = select(columns.key, columns.position, columns.event_id, columns.batch_id)
     heads = heads.where(columns.account_id == account_id, columns.endpoint_id == endpoint_id)
     return heads.where(columns.position.in_(first))
 

@@ -4,12 +4,12 @@ Positions, sequences, ids, statuses and times stay. Blanked are the bodies of it
 gave to them (they may quote what we sent), kept answers of the API, and the raw messages it was read from.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Select, bindparam, func, select, text, update
+from sqlalchemy import Connection, Row, Select, bindparam, func, select, text, update
 
 from waypost.ids import AccountId, ShipmentId
 from waypost.log.idempotency import forget_answers_of_shipment
@@ -19,7 +19,16 @@ from waypost.shipments.erase import blank_event
 
 REMEMBERED_US = 60_000_000  # another service may send for some seconds what it read before, and its clock may differ
 
+BATCH_PREFIX = "bat_"  # before the first event's id, a dash and the number of events
+
 Name = tuple[AccountId, str, int]
+
+
+class _Attempt(msgspec.Struct):
+    batch_id: str | None = None
+
+
+_read_batch = msgspec.json.Decoder(_Attempt).decode
 
 
 def erase_history(tx: Tx, account_id: AccountId, shipment_id: ShipmentId) -> None:
@@ -102,7 +111,7 @@ def _blank_attempts(tx: Tx, account_id: AccountId, endpoint_ids: Iterable[str], 
             "detail": erase_answer(bytes(row.detail)),
         }
         for endpoint_id in endpoint_ids
-        for row in tx.connection.execute(attempts_at(account_id, endpoint_id, positions))
+        for row in _attempts_with_answers(tx, account_id, endpoint_id, positions)
     ]
     if blank:
         names = {
@@ -113,6 +122,26 @@ def _blank_attempts(tx: Tx, account_id: AccountId, endpoint_ids: Iterable[str], 
         }
         mine = [attempts.c[column] == bindparam(name) for column, name in names.items()]
         tx.connection.execute(update(attempts).where(*mine), blank)
+
+
+def _attempts_with_answers(tx: Tx, account_id: AccountId, endpoint_id: str, positions: list[int]) -> Iterator[Row[Any]]:
+    """The attempts at these positions, and those that the answers to their batches are kept with."""
+    batches: set[tuple[str, int]] = set()
+    for row in tx.connection.execute(attempts_at(account_id, endpoint_id, positions)).all():
+        yield row
+        batch_id = _read_batch(bytes(row.detail)).batch_id
+        if batch_id is not None:
+            batches.add((first_of_batch(batch_id), row.number))
+    for event_id, number in sorted(batches):
+        first = tx.connection.execute(position_of(account_id, event_id)).scalar()
+        if first is not None and first not in positions:
+            made = tx.connection.execute(attempts_at(account_id, endpoint_id, [first])).all()
+            yield from (row for row in made if row.number == number)
+
+
+def first_of_batch(batch_id: str) -> str:
+    """Give the id of the first event of a batch: its name holds that."""
+    return batch_id.removeprefix(BATCH_PREFIX).rpartition("-")[0]
 
 
 def _tried_endpoints(tx: Tx, account_id: AccountId) -> list[str]:
@@ -143,6 +172,12 @@ def _erase_messages(tx: Tx, account_id: AccountId, shipment_id: ShipmentId) -> N
     columns = intake_messages.c
     blank = update(intake_messages).where(columns.account_id == account_id, columns.message_id.in_(read_from))
     tx.connection.execute(blank.values(body=b"", erased_at=tx.now_us))
+
+
+def position_of(account_id: AccountId, event_id: str) -> Select[Any]:
+    """Where an event stands in the log. By events_id_once."""
+    columns = events.c
+    return select(columns.position).where(columns.account_id == account_id, columns.event_id == event_id)
 
 
 def events_of_shipment(account_id: AccountId, shipment_id: ShipmentId) -> Select[Any]:

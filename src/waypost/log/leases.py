@@ -22,6 +22,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     delete,
+    exists,
     func,
     or_,
     select,
@@ -37,7 +38,7 @@ from waypost.log.erasure import blank_late_answers
 from waypost.log.events import log_ends
 from waypost.log.owed import LAST_WORDS
 from waypost.log.records import Announcement, AttemptRow, EndpointWrite, Lease, LoadedEndpoint, PendingRow, Standing
-from waypost.log.tables import attempts, endpoints, events, pending, workers
+from waypost.log.tables import attempts, endpoints, events, folded, pending, workers
 from waypost.log.transaction import Tx, Unit
 from waypost.log.vault import Vault
 
@@ -177,16 +178,22 @@ def _load_some(connection: Connection, vault: Vault, names: Sequence[Name]) -> d
     settled: dict[Name, set[int]] = {}
     for account_id, endpoint_id, position in connection.execute(settled_past_cursors(), of_names):
         settled.setdefault((account_id, endpoint_id), set()).add(position)
+    folded: dict[Name, dict[int, tuple[int, ...]]] = {}
+    for account_id, endpoint_id, into, position in connection.execute(folded_of_many(), of_names):
+        holders = folded.setdefault((account_id, endpoint_id), {})
+        holders[into] = (*holders.get(into, ()), position)
     loaded: dict[Name, LoadedEndpoint] = {}
     for endpoint in found:
         name = (endpoint.account_id, endpoint.endpoint_id)
-        rows = waiting.get(name, ())
+        rows, holders = waiting.get(name, ()), folded.get(name, {})
+        past_cursor = {position for held in holders.values() for position in held if position > endpoint.cursor}
         loaded[name] = LoadedEndpoint(
             endpoint=endpoint,
             log_position=ends[endpoint.account_id],
             pending=tuple(rows),
-            settled_past_cursor=frozenset(settled.get(name, ())) - {row.position for row in rows},
+            settled_past_cursor=frozenset(settled.get(name, ())) - {row.position for row in rows} | past_cursor,
             attempts_past_cursor=tried.get(name, {}),
+            folded=holders,
         )
     return loaded
 
@@ -231,6 +238,24 @@ def settled_past_cursors() -> Select[Any]:
     columns = attempts.c
     mine = select(columns.account_id, columns.endpoint_id, columns.position).distinct()
     return _past_cursors(mine).where(columns.verdict.in_(LAST_WORDS))
+
+
+@cache
+def folded_of_many() -> Select[Any]:
+    """What goes out with the events that are past the cursors of `:names`, or pending there. By folded_by_holder."""
+    columns, rows = folded.c, pending.c
+    mine = and_(columns.account_id == endpoints.c.account_id, columns.endpoint_id == endpoints.c.endpoint_id)
+    is_pending = exists().where(
+        rows.account_id == columns.account_id,
+        rows.endpoint_id == columns.endpoint_id,
+        rows.position == columns.into_position,
+    )
+    wanted = select(columns.account_id, columns.endpoint_id, columns.into_position, columns.position)
+    wanted = wanted.select_from(endpoints.join(folded, mine))
+    wanted = wanted.where(or_(columns.into_position > endpoints.c.cursor, is_pending))
+    names = tuple_(endpoints.c.account_id, endpoints.c.endpoint_id)
+    wanted = wanted.where(names.in_(bindparam("names", expanding=True)))
+    return wanted.order_by(columns.account_id, columns.endpoint_id, columns.into_position, columns.position)
 
 
 def _past_cursors(attempted: Select[Any]) -> Select[Any]:
@@ -313,6 +338,17 @@ def _store_rows(tx: Tx, writes: Sequence[EndpointWrite]) -> None:
     execute_many(tx.connection, delete_pending(), gone)
     put = [pending_row(write.account_id, write.endpoint_id, row) for write in writes for row in write.pending_put]
     execute_many(tx.connection, put_pending(tx.dialect), put)
+    together = [_folded_row(write, position, into) for write in writes for position, into in write.folded]
+    execute_many(tx.connection, put_folded(tx.dialect), together)
+
+
+def _folded_row(write: EndpointWrite, position: int, into: int) -> dict[str, Any]:
+    return {
+        "account_id": write.account_id,
+        "endpoint_id": write.endpoint_id,
+        "position": position,
+        "into_position": into,
+    }
 
 
 def _of(write: EndpointWrite) -> dict[str, Any]:
@@ -418,3 +454,11 @@ def put_pending(dialect: str) -> Insert:
     names = ("state", "due_at", "failures", "attempts", "first_attempt_at", "last_attempt_at", "batch_id")
     fresh = {name: statement.excluded[name] for name in names}
     return statement.on_conflict_do_update(index_elements=["account_id", "endpoint_id", "position"], set_=fresh)
+
+
+@cache
+def put_folded(dialect: str) -> Insert:
+    """Where events were folded to; one that was folded before goes on with the event it was folded into."""
+    statement = insert_into(dialect, folded)
+    newest = {"into_position": statement.excluded.into_position}
+    return statement.on_conflict_do_update(index_elements=["account_id", "endpoint_id", "position"], set_=newest)

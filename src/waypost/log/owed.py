@@ -19,7 +19,7 @@ from waypost.ids import AccountId, EndpointId
 from waypost.log.endpoints import start_position
 from waypost.log.events import count_of_type, log_end, read_events_after
 from waypost.log.records import EndpointRecord, EndpointVersion, LogRow, Waiting
-from waypost.log.tables import attempts, events, pending
+from waypost.log.tables import attempts, events, folded, pending
 
 COUNT_MAX = 10_000
 SCAN_ROWS = 500  # read at a time while looking for owed events
@@ -183,8 +183,9 @@ def waiting_from(connection: Connection, account_id: AccountId, wants: Wants, st
 def settled_past_cursor(
     connection: Connection, account_id: AccountId, endpoint_id: EndpointId, cursor: int
 ) -> frozenset[int]:
-    """Give the positions past the cursor that were delivered, or failed for good."""
-    return frozenset(connection.execute(settled_positions(account_id, endpoint_id, cursor)).scalars())
+    """Give the positions past the cursor that were delivered, failed for good, or were folded into newer ones."""
+    settled = connection.execute(settled_positions(account_id, endpoint_id, cursor)).scalars()
+    return frozenset(settled).union(connection.execute(folded_positions(account_id, endpoint_id, cursor)).scalars())
 
 
 # -- statements --------------------------------------------------------------------------------------------------------
@@ -217,3 +218,10 @@ def settled_positions(account_id: AccountId, endpoint_id: EndpointId, cursor: in
     columns = attempts.c
     mine = columns.account_id == account_id, columns.endpoint_id == endpoint_id, columns.position > cursor
     return select(columns.position).distinct().where(*mine, columns.verdict.in_(LAST_WORDS))
+
+
+def folded_positions(account_id: AccountId, endpoint_id: EndpointId, cursor: int) -> Select[Any]:
+    """The positions past the cursor that go out with newer ones. Walks the primary key."""
+    columns = folded.c
+    mine = columns.account_id == account_id, columns.endpoint_id == endpoint_id, columns.position > cursor
+    return select(columns.position).where(*mine)

@@ -365,7 +365,8 @@ class EndpointWrite:
     """What an owner stores of one endpoint, whole or not at all: refused when `epoch` is no longer the endpoint's.
 
     `standing` is left out when somebody resumed the endpoint since the owner loaded it (its `version` is old); the
-    owner is told of the resume anyway. Storing the same write twice is as storing it once.
+    owner is told of the resume anyway. `folded` are positions, each with that of the newer event that it goes out with.
+    Storing the same write twice is as storing it once.
     """
 
     account_id: AccountId
@@ -376,6 +377,7 @@ class EndpointWrite:
     attempts: tuple[AttemptRow, ...] = ()
     pending_put: tuple[PendingRow, ...] = ()
     pending_gone: tuple[int, ...] = ()
+    folded: tuple[tuple[int, int], ...] = ()
     announcements: tuple[Announcement, ...] = ()
 
 
@@ -392,8 +394,9 @@ class Lease:
 class LoadedEndpoint:
     """All that an owner needs to go on where the last one stopped.
 
-    `settled_past_cursor` holds positions past the cursor that were delivered or failed for good;
-    `attempts_past_cursor` how many attempts each position past the cursor has had, pending ones included.
+    `settled_past_cursor` holds positions past the cursor that were delivered, failed for good, or were folded;
+    `attempts_past_cursor` how many attempts each position past the cursor has had, pending ones included. `folded`
+    holds, of those past the cursor or pending, the positions of the older events that go out with them, oldest first.
     """
 
     endpoint: EndpointRecord
@@ -401,6 +404,7 @@ class LoadedEndpoint:
     pending: tuple[PendingRow, ...]
     settled_past_cursor: frozenset[int]
     attempts_past_cursor: Mapping[int, int]
+    folded: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
