@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -37,11 +37,12 @@ def wait_for(condition: Any, what: str, patience_s: float = PATIENCE_S) -> Any:
 
 @dataclass
 class Service:
-    """`waypost serve` in its own process, with its data in `folder`."""
+    """`waypost serve` in its own process, with its data in `folder`. For `patches` see `patched_service`."""
 
     folder: Path
     port: int = field(default_factory=free_port)
     environment: Mapping[str, str] = field(default_factory=dict)
+    patches: Sequence[str] = ()
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> "Service":
@@ -56,6 +57,8 @@ class Service:
         }
         log = (self.folder / "service.log").open("ab")
         command = [sys.executable, "-m", "waypost.cli", "serve"]
+        if self.patches:
+            command = [sys.executable, str(Path(__file__).with_name("patched_service.py")), *self.patches]
         self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=self.folder)
         log.close()
         wait_for(self._ready, f"the service to be ready; see {self.folder / 'service.log'}")

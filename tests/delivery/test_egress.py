@@ -76,6 +76,36 @@ def test_an_ipv4_address_is_seen_through_every_form_that_hides_it(address):
         assert RULES.vet(hidden, 443) is not None
 
 
+EMBEDDINGS = {
+    "IPv4 mapped": lambda ip: f"::ffff:{ip}",
+    "IPv4 compatible": lambda ip: f"::{ip}",
+    "IPv4 translated": lambda ip: f"::ffff:0:{ip}",
+    "NAT64": lambda ip: f"64:ff9b::{ip}",
+    "local NAT64": lambda ip: f"64:ff9b:1::{ip}",
+    "6to4": lambda ip: f"2002:{int(ip) >> 16:x}:{int(ip) & 0xFFFF:x}::1",
+    "Teredo, by its server": lambda ip: f"2001:0:{int(ip) >> 16:x}:{int(ip) & 0xFFFF:x}::1",
+    "Teredo, by its client": lambda ip: f"2001:0:808:808::{~int(ip) >> 16 & 0xFFFF:x}:{~int(ip) & 0xFFFF:x}",
+    "an interface of a tunnel": lambda ip: f"fe80::5efe:{ip}",
+}
+
+
+@given(addresses_in(REFUSED_IPV4), st.sampled_from(sorted(EMBEDDINGS)), st.sampled_from(["", "%eth0", "%1"]))
+def test_a_refused_ipv4_address_is_refused_in_whatever_it_is_embedded(address, how, zone):
+    assert RULES.vet(EMBEDDINGS[how](address) + zone, 443) is not None
+
+
+@pytest.mark.parametrize("network", REFUSED_IPV4 + REFUSED_IPV6, ids=str)
+def test_a_refused_range_is_refused_to_its_very_ends(network):
+    for edge in (network.network_address, network.broadcast_address):
+        assert RULES.vet(str(edge), 443) is not None
+    for beyond in (int(network.network_address) - 1, int(network.broadcast_address) + 1):
+        if 0 <= beyond < 2**network.max_prefixlen:
+            neighbour = type(network.network_address)(beyond)
+            if neighbour.is_global and not any(neighbour in other for other in REFUSED_IPV4 + REFUSED_IPV6):
+                in_use = neighbour.version == 4 or neighbour in IPv6Network("2000::/3")
+                assert (RULES.vet(str(neighbour), 443) is None) == in_use
+
+
 @given(addresses_in(PUBLIC))
 def test_public_addresses_get_through(address):
     assert RULES.vet(str(address), 443) is None
@@ -125,6 +155,22 @@ def test_all_of_ipv4_allowed_opens_nothing_of_ipv6_and_no_metadata_address():
     assert rules.vet("::1", 80) is not None
     assert rules.vet("169.254.169.254", 80) is not None
     assert EgressRules(allow=read_networks("169.254.169.254/32")).vet("169.254.169.254", 80) is None
+
+
+def test_all_of_ipv6_allowed_opens_no_ipv4_address_inside_it():
+    rules = EgressRules(allow=read_networks("::/0"))
+    assert rules.vet("fd00::1", 80) is None
+    for hidden in ("10.0.0.1", "::ffff:10.0.0.1", "64:ff9b::10.0.0.1", "::ffff:127.0.0.1", "fd00:ec2::254"):
+        assert rules.vet(hidden, 80) is not None
+    assert EgressRules(allow=read_networks("::ffff:10.0.0.0/104")).vet("::ffff:10.0.0.1", 80) is None
+
+
+def test_a_zone_changes_nothing_of_what_an_address_is():
+    rules = EgressRules(allow=read_networks("fd00::/8,fe80::/10"), own=frozenset({("fd00::5", 5432)}))
+    assert rules.vet("fe80::1%eth0", 80) is None
+    assert rules.vet("fd00:ec2::254%eth0", 80) == "a cloud metadata address"
+    assert rules.vet("fd00::5%eth0", 5432) == "one of Waypost's own addresses"
+    assert RULES.vet("fe80::1%eth0", 80) == "a link-local address"
 
 
 def test_networks_that_are_none_are_named():

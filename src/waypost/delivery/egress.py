@@ -72,6 +72,8 @@ _IPV6_REFUSED: tuple[tuple[IPv6Network, str], ...] = tuple(
     ]
 )
 _NAT64 = IPv6Network("64:ff9b::/96")
+# An allowed network opens the IPv4 addresses inside IPv6 ones only where it means them: ::/0 must not open all of IPv4.
+EMBEDDING_PREFIX_BITS_MIN = 96
 
 # Credentials are handed out here. An allowed network that merely contains one does not open it: it must be named alone.
 _METADATA = frozenset(
@@ -129,13 +131,13 @@ class EgressRules:
 
         With `only_allowed` (names without a dot) a public address is refused as well, unless `allow` holds it.
         """
-        given = ip_address(address)
+        given = _without_zone(address)
         judged = _unwrapped(given)
         if self._is_own(judged, port):
             return "one of Waypost's own addresses"
         if judged in _METADATA:
             return None if self._names_alone(judged) else "a cloud metadata address"
-        if any(judged in network or given in network for network in self.allow):
+        if self._is_allowed(judged) or (given is not judged and self._is_allowed(given, EMBEDDING_PREFIX_BITS_MIN)):
             return None
         reason = reason_against(judged)
         if reason is None and only_allowed:
@@ -194,7 +196,7 @@ class EgressRules:
         """Judge one address of `host`: None, or a sentence that says what is wrong. `own` is from `own_addresses`."""
         single_label = "." not in host.rstrip(".") and ":" not in host
         reason = self.vet(address, port, only_allowed=single_label)
-        if reason is None and str(_unwrapped(ip_address(address))) in own:
+        if reason is None and str(_unwrapped(_without_zone(address))) in own:
             reason = "one of Waypost's own addresses"
         if reason is None:
             return None
@@ -210,7 +212,7 @@ class EgressRules:
         found: set[str] = set()
         for name in names:
             addresses = await _addresses_or_none(name, lookup)
-            found.update(str(_unwrapped(ip_address(address))) for address in addresses)
+            found.update(str(_unwrapped(_without_zone(address))) for address in addresses)
         return frozenset(found)
 
     def _is_own(self, address: Address, port: int) -> bool:
@@ -223,6 +225,9 @@ class EgressRules:
             if (not host or (own is not None and is_of_this_machine(own))) and is_of_this_machine(address):
                 return True
         return False
+
+    def _is_allowed(self, address: Address, prefix_bits_min: int = 0) -> bool:
+        return any(network.prefixlen >= prefix_bits_min and address in network for network in self.allow)
 
     def _names_alone(self, address: Address) -> bool:
         return any(network.prefixlen == network.max_prefixlen and address in network for network in self.allow)
@@ -318,6 +323,11 @@ def _literal(host: str) -> Address | None:
         return ip_address(host)
     except ValueError:
         return None
+
+
+def _without_zone(address: str) -> Address:
+    """Read an address. A zone ("%eth0") says through which door it is reached, and changes nothing of what it is."""
+    return ip_address(address.partition("%")[0])
 
 
 def _unwrapped(address: Address) -> Address:
