@@ -127,13 +127,6 @@ async def test_all_wrong_fields_are_named_at_once(api: Client) -> None:
 @pytest.mark.parametrize(
     "fields",
     [
-        {"payload": "changes"},
-        {"personal_data": False},
-        {"format": "batch"},
-        {"auth": {"type": "bearer", "token": "t"}},
-        {"signature": ["v1", "v1a"]},
-        {"batch_size": 100},
-        {"batch_wait_ms": 0},
         {"coalesce": True},
     ],
 )

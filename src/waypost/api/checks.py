@@ -16,7 +16,7 @@ Check = Callable[[Any, str], list[FieldError]]
 # Members that the API shows of one thing or another and that nobody may set.
 READ_ONLY = frozenset(
     {"id", "api_version", "state", "state_reason", "state_since", "waiting", "waiting_more", "created_at", "updated_at"}
-    | {"secret"}
+    | {"secret", "public_key"}
 )
 
 

@@ -5,7 +5,8 @@ from typing import Any
 
 import msgspec
 
-from waypost.api.checks import Check, boolean, check_fields, nullable, number, one_of, pointer_part, text, whole_number
+from waypost.api.auth_fields import check_auth
+from waypost.api.checks import Check, boolean, nullable, number, one_of, pointer_part, text, whole_number
 from waypost.api.queries import POSITION_MAX, read_instant
 from waypost.delivery.egress import parse_url
 from waypost.delivery.headers import check_headers
@@ -16,7 +17,7 @@ from waypost.events.patterns import check_patterns
 DESCRIPTION_LENGTH_MAX = 1000
 METADATA_ENTRIES_MAX = 50
 METADATA_BYTES_MAX = 16 * 1024
-SECRET_LENGTH_MAX = 8 * 1024  # a certificate chain fits
+BATCH_SIZE_MAX, BATCH_WAIT_MS_MAX = 500, 60_000
 RATE_PER_SECOND_MIN, RATE_PER_SECOND_MAX = 0.001, 10_000
 RETRIES_MAX = 30
 RETRY_DELAY_S_MIN, RETRY_DELAY_S_MAX = 0.1, 604_800
@@ -53,30 +54,6 @@ def _headers(value: Any, path: str) -> list[FieldError]:
     except CallerError as error:
         return list(error.errors) or [FieldError(path, error.detail)]
     return []
-
-
-# What each kind of authentication takes besides `type`; a name with a question mark may be left out.
-_AUTH_FIELDS: Mapping[str, tuple[str, ...]] = {
-    "none": (),
-    "basic": ("username", "password"),
-    "bearer": ("token",),
-    "header": ("name", "value"),
-    "oauth2_client_credentials": ("token_url", "client_id", "client_secret", "scope?"),
-    "mtls": ("certificate", "private_key"),
-}
-
-
-def _auth(value: Any, path: str) -> list[FieldError]:
-    if not isinstance(value, dict):
-        return [FieldError(path, 'must be an object such as {"type": "none"}')]
-    errors = one_of(*_AUTH_FIELDS)(value.get("type"), f"{path}/type")
-    if errors:
-        return errors
-    fields = _AUTH_FIELDS[value["type"]]
-    checks = {name.rstrip("?"): text(SECRET_LENGTH_MAX, length_min=1) for name in fields}
-    missing = [name for name in fields if not name.endswith("?") and name not in value]
-    errors = [FieldError(f"{path}/{name}", "is missing") for name in missing]
-    return errors + check_fields({k: v for k, v in value.items() if k != "type"}, checks, path)
 
 
 def _signature(value: Any, path: str) -> list[FieldError]:
@@ -117,10 +94,10 @@ FIELDS: Mapping[str, Check] = {
     "payload": one_of("full", "changes", "reference"),
     "personal_data": boolean,
     "format": one_of("waypost", "cloudevents", "batch"),
-    "batch_size": whole_number(1, 500),
-    "batch_wait_ms": whole_number(0, 60_000),
+    "batch_size": whole_number(1, BATCH_SIZE_MAX),
+    "batch_wait_ms": whole_number(0, BATCH_WAIT_MS_MAX),
     "ordering": one_of("shipment", "none"),
-    "auth": _auth,
+    "auth": check_auth,
     "headers": _headers,
     "signature": _signature,
     "timeout_seconds": number(1, 60),

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from waypost.api.auth_fields import check_with_auth
 from waypost.api.checks import check_fields
 from waypost.api.endpoint_fields import FIELDS, fields_with
 from waypost.api.not_yet import refused_fields
@@ -20,6 +21,9 @@ from waypost.errors import FieldError, InvalidDocument
 from waypost.events.filters import read_filter
 from waypost.events.patterns import Wants
 from waypost.log.records import EndpointRecord, EndpointSettings, Waiting
+
+BATCH = "batch"
+BATCH_FIELDS = ("batch_size", "batch_wait_ms")
 
 _WITH_DEFAULT = FIELDS.keys() - {"url"}
 
@@ -43,7 +47,7 @@ def read_changed_endpoint(
     checks = {**fields_with(own_types)}
     if "events" not in patch:
         del checks["events"]  # they passed when they were given; a type of its own may be gone since
-    merged = merge_patch(_as_given(current), patch)
+    merged = _merged(current, patch)
     errors = check_fields({name: merged[name] for name in merged if name in checks}, checks)
     errors += check_fields({name: value for name, value in patch.items() if name not in FIELDS}, FIELDS)
     if "start" in patch and patch["start"] != current.settings.start:
@@ -54,11 +58,29 @@ def read_changed_endpoint(
 def _read(given: Mapping[str, Any], errors: list[FieldError]) -> tuple[EndpointSettings, Wants]:
     if "url" not in given:
         errors = [FieldError("/url", "is missing"), *errors]
-    errors = errors or refused_fields(given)
+    errors = errors or check_with_auth(given) + _check_batch(given) + refused_fields(given)
     if errors:
         detail = "1 field is wrong." if len(errors) == 1 else f"{len(errors)} fields are wrong."
         raise InvalidDocument(detail, errors=errors)
     return _settings(given), _wants(given)
+
+
+def _merged(current: EndpointRecord, patch: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the fields of `current` after the merge patch; what belongs to another kind or format goes with it."""
+    before = _as_given(current)
+    merged = merge_patch(before, patch)
+    auth, given = merged.get("auth"), patch.get("auth")
+    if isinstance(auth, dict) and isinstance(given, dict) and auth.get("type") != before["auth"]["type"]:
+        merged["auth"] = merge_patch({}, given)
+    if merged.get("format") != BATCH:
+        merged = {name: value for name, value in merged.items() if name not in BATCH_FIELDS or name in patch}
+    return merged
+
+
+def _check_batch(given: Mapping[str, Any]) -> list[FieldError]:
+    if given.get("format") == BATCH:
+        return []
+    return [FieldError(f"/{name}", 'is only for the format "batch"') for name in BATCH_FIELDS if name in given]
 
 
 def start_of(settings: EndpointSettings) -> str | int | datetime:
@@ -80,6 +102,8 @@ def show_endpoint(record: EndpointRecord, waiting: Waiting, *, reveal: bool) -> 
         payload=settings.payload,
         personal_data=settings.personal_data,
         format=settings.format,
+        batch_size=settings.batch_size if settings.format == BATCH else msgspec.UNSET,
+        batch_wait_ms=settings.batch_wait_ms if settings.format == BATCH else msgspec.UNSET,
         ordering=settings.ordering,
         auth=settings.auth if reveal else {"type": settings.auth["type"]},
         headers=settings.headers if reveal else dict.fromkeys(settings.headers, HIDDEN),
@@ -126,6 +150,8 @@ def _as_given(record: EndpointRecord) -> dict[str, Any]:
 
 def _settings(given: Mapping[str, Any]) -> EndpointSettings:
     values = {name: value for name, value in given.items() if name not in ("events", "filter")}
+    if "auth" in values:
+        values["auth"] = {name: value for name, value in values["auth"].items() if value is not None}
     start = values.get("start")
     if isinstance(start, str) and start not in ("now", "beginning"):
         values["start"] = _instant_text(read_instant(start))

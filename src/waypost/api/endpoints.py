@@ -1,12 +1,14 @@
 """Endpoints: make, change, read, pause, test; their secrets."""
 
 import secrets
+from collections.abc import Mapping
 from datetime import timedelta
 from difflib import get_close_matches
 
 import msgspec
 
 from waypost.api import examples
+from waypost.api.auth_fields import check_certificate_now
 from waypost.api.bodies import check_object, read_object, refuse
 from waypost.api.call import Call
 from waypost.api.checks import text, whole_number
@@ -30,12 +32,12 @@ from waypost.api.shapes import (
     TestRequest,
     TestResult,
 )
-from waypost.delivery.signing import SECRET_BYTES, new_secret
+from waypost.delivery.signing import KEY_BYTES, SECRET_BYTES, new_private_key, new_secret, public_key
 from waypost.errors import FieldError
 from waypost.events.catalogue import CATALOGUE
 from waypost.events.patterns import PATTERN_LENGTH_MAX
 from waypost.ids import EndpointId
-from waypost.log import EndpointRecord, Rotated, Tx, Unit, units
+from waypost.log import EndpointRecord, Rotated, SigningKey, Tx, Unit, units
 
 TABLE = Table("Endpoints")
 
@@ -61,15 +63,18 @@ async def create_endpoint(call: Call) -> Reply:
     """
     given = read_object(await call.body())
     settings, wants = read_new_endpoint(given, await call.services.log.own_type_names(call.account_id))
-    await call.services.egress.check_endpoint_url(settings.url)
+    await _check_addresses(call, settings.url, settings.auth)
     secret, start = new_secret(secrets.token_bytes(SECRET_BYTES)), start_of(settings)
+    key = _new_key()
     # Counted before: with a key the writer keeps the answer, and it never walks through a log.
     waiting = await call.services.log.waiting_from(call.account_id, wants, start)
-    work = units.create_endpoint(call.account_id, settings, wants, secret=secret, start=start)
+    work = units.create_endpoint(call.account_id, settings, wants, secret=secret, signing_key=key, start=start)
 
     def render(record: EndpointRecord) -> Reply:
         shown = show_endpoint(record, waiting, reveal=True)
-        return json_reply(EndpointWithSecret(**msgspec.structs.asdict(shown), secret=secret), 201)
+        public = key.public_key if "v1a" in settings.signature else msgspec.UNSET
+        once = EndpointWithSecret(**msgspec.structs.asdict(shown), secret=secret, public_key=public)
+        return json_reply(once, 201)
 
     return await answer_once(call, work, render, secret=True)
 
@@ -119,13 +124,13 @@ async def patch_endpoint(call: Call) -> Reply:
     """
     account_id, endpoint_id = call.account_id, _endpoint_id(call)
     patch = read_object(await call.body())
-    if isinstance(patch.get("url"), str):
-        await call.services.egress.check_endpoint_url(patch["url"])
+    await _check_addresses(call, patch.get("url"), patch.get("auth"))
+    key = _new_key()
 
     def change(tx: Tx) -> EndpointRecord:
         current = units.read_endpoint(tx, account_id, endpoint_id)
         settings, wants = read_changed_endpoint(current, patch, units.read_own_type_names(tx, account_id))
-        return units.change_endpoint(account_id, endpoint_id, settings, wants).work(tx)
+        return units.change_endpoint(account_id, endpoint_id, settings, wants, signing_key=key).work(tx)
 
     return await _answer_endpoint(call, Unit(account_id, change, locks=True))
 
@@ -170,7 +175,7 @@ async def rotate_endpoint_secret(call: Call) -> Reply:
     check_object(given, {"overlap_seconds": whole_number(0, OVERLAP_S_MAX)})
     secret = new_secret(secrets.token_bytes(SECRET_BYTES))
     overlap_s = given.get("overlap_seconds", OVERLAP_S_DEFAULT)
-    work = units.rotate_secret(call.account_id, _endpoint_id(call), secret, overlap_s)
+    work = units.rotate_secret(call.account_id, _endpoint_id(call), secret, overlap_s, signing_key=_new_key())
     return await answer_once(call, work, _secret_reply, secret=True)
 
 
@@ -239,7 +244,7 @@ async def resume_endpoint(call: Call) -> Reply:
         shown = show_endpoint(record, waiting, reveal=True)
         return json_reply(msgspec.structs.replace(shown, state_reason=ALREADY_ACTIVE) if was_active else shown)
 
-    return await answer_once(call, Unit(account_id, resume), render)
+    return await answer_once(call, Unit(account_id, resume), render, secret=True)
 
 
 @TABLE.add(
@@ -296,7 +301,25 @@ async def _answer_endpoint(call: Call, work: Unit[EndpointRecord]) -> Reply:
     if not call.body_was_read:
         await call.body()
     waiting = await call.services.log.waiting(call.account_id, _endpoint_id(call))
-    return await answer_once(call, work, lambda record: json_reply(show_endpoint(record, waiting, reveal=True)))
+    # What authenticates us is shown to who may change it, so an answer that is kept holds secrets.
+    return await answer_once(
+        call, work, lambda record: json_reply(show_endpoint(record, waiting, reveal=True)), secret=True
+    )
+
+
+async def _check_addresses(call: Call, url: object, auth: object) -> None:
+    """Refuse addresses that requests may not go to: the endpoint's own, and that of its token endpoint.
+
+    A client certificate that is not valid now is refused as well.
+
+    What is of another shape than an address is left to those who read the document.
+    """
+    if isinstance(url, str):
+        await call.services.egress.check_endpoint_url(url)
+    token_url = auth.get("token_url") if isinstance(auth, Mapping) else None
+    if isinstance(token_url, str):
+        await call.services.egress.check_endpoint_url(token_url, path="/auth/token_url")
+    check_certificate_now(auth, call.services.clock.now())
 
 
 async def _shown(call: Call, record: EndpointRecord) -> Endpoint:
@@ -313,8 +336,14 @@ def _endpoint_id(call: Call) -> EndpointId:
     return EndpointId(call.path_id("ep_"))
 
 
+def _new_key() -> SigningKey:
+    private_key = new_private_key(secrets.token_bytes(KEY_BYTES))
+    return SigningKey(private_key, public_key(private_key))
+
+
 def _secret_reply(rotated: Rotated) -> Reply:
-    return json_reply(Secret(secret=rotated.secret, previous_expires_at=rotated.previous_expires_at))
+    public = msgspec.UNSET if rotated.public_key is None else rotated.public_key
+    return json_reply(Secret(secret=rotated.secret, previous_expires_at=rotated.previous_expires_at, public_key=public))
 
 
 async def _check_can_be_tested(call: Call, name: str | None) -> None:

@@ -30,16 +30,7 @@ class FieldLimit:
     is_fine: Callable[[Any], bool]
 
 
-FIELDS = (
-    FieldLimit("payload", '"full"', lambda value: value == "full"),
-    FieldLimit("personal_data", "true", lambda value: value is True),
-    FieldLimit("format", '"waypost"', lambda value: value == "waypost"),
-    FieldLimit("batch_size", "null", lambda value: value is None),
-    FieldLimit("batch_wait_ms", "null", lambda value: value is None),
-    FieldLimit("auth", '{"type": "none"}', lambda value: value["type"] == "none"),
-    FieldLimit("signature", '["v1"]', lambda value: list(value) == ["v1"]),
-    FieldLimit("coalesce", "false", lambda value: value is False),
-)
+FIELDS = (FieldLimit("coalesce", "false", lambda value: value is False),)
 
 
 def refused_fields(given: Mapping[str, Any]) -> list[FieldError]:

@@ -20,7 +20,9 @@ NDJSON = b"application/x-ndjson"
 PROBLEM = b"application/problem+json"
 
 # Answers hold an account's data and sometimes secrets: no cache keeps them, and no browser guesses their type.
-FIXED_HEADERS: Headers = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
+NO_STORE = b"no-store"
+NO_SNIFF = (b"x-content-type-options", b"nosniff")
+FIXED_HEADERS: Headers = ((b"cache-control", NO_STORE), NO_SNIFF)
 
 encode_json = msgspec.json.Encoder().encode
 
@@ -46,10 +48,11 @@ class Reply:
     body: bytes = b""
     headers: Headers = ()
     content_type: bytes = JSON
+    cache_control: bytes = NO_STORE
 
     async def send(self, receive: Receive, send: Send, *, request_id: bytes, head: bool) -> None:
         """Write the answer in two messages."""
-        headers = [*FIXED_HEADERS, (b"x-request-id", request_id), *self.headers]
+        headers = [(b"cache-control", self.cache_control), NO_SNIFF, (b"x-request-id", request_id), *self.headers]
         if self.status != 204:
             headers += ((b"content-type", self.content_type), (b"content-length", b"%d" % len(self.body)))
         await send(_start(self.status, headers))

@@ -95,6 +95,8 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     payload: Payload
     personal_data: bool
     format: Format
+    batch_size: Annotated[int, Meta(description="Only with the format `batch`.")] | msgspec.UnsetType = msgspec.UNSET
+    batch_wait_ms: Annotated[int, Meta(description="Only with the format `batch`.")] | msgspec.UnsetType = msgspec.UNSET
     ordering: Ordering
     auth: dict[str, str]
     headers: dict[str, str]
@@ -127,6 +129,12 @@ class EndpointFields(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     payload: Payload = "full"
     personal_data: bool = True
     format: Format = "waypost"
+    batch_size: Annotated[int, Meta(ge=1, le=500, description="Events in a request; only with the format `batch`.")] = (
+        100
+    )
+    batch_wait_ms: Annotated[
+        int, Meta(ge=0, le=60_000, description="How long a batch waits to fill up; only with the format `batch`.")
+    ] = 1000
     ordering: Ordering = "shipment"
     auth: Annotated[dict[str, str], Meta(description="An object with a `type`.")] = field(
         default_factory=lambda: {"type": "none"}
@@ -173,10 +181,14 @@ class TestRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     type: str = "webhook.test"
 
 
+PublicKey = Annotated[str, Meta(description="The Ed25519 key (`whpk_…`) that verifies `v1a`.")]
+
+
 class EndpointWithSecret(Endpoint, frozen=True, kw_only=True):
     """An endpoint as it is answered once, at its creation."""
 
     secret: str
+    public_key: PublicKey | msgspec.UnsetType = msgspec.UNSET
 
 
 class Secret(msgspec.Struct, frozen=True, kw_only=True):
@@ -184,6 +196,28 @@ class Secret(msgspec.Struct, frozen=True, kw_only=True):
 
     secret: str
     previous_expires_at: datetime | None
+    public_key: PublicKey | msgspec.UnsetType = msgspec.UNSET
+
+
+class JsonWebKey(msgspec.Struct, frozen=True, kw_only=True):
+    """An Ed25519 public key (RFC 7517, RFC 8037). `expires_at` is the end of its overlap; null for the newest."""
+
+    kty: Annotated[str, _one_of("OKP")] = "OKP"
+    crv: Annotated[str, _one_of("Ed25519")] = "Ed25519"
+    alg: Annotated[str, _one_of("EdDSA")] = "EdDSA"
+    use: Annotated[str, _one_of("sig")] = "sig"
+    kid: str
+    x: str
+    endpoint_id: str
+    public_key: PublicKey
+    expires_at: datetime | None
+
+
+class JsonWebKeys(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of public keys, and the cursor of the next page, null at the end."""
+
+    keys: list[JsonWebKey]
+    next: str | None
 
 
 class Timings(msgspec.Struct, frozen=True, kw_only=True):

@@ -19,7 +19,7 @@ PUBLIC_KEY_PREFIX = "whpk_"
 SECRET_BYTES = 32
 SECRET_BYTES_MIN = 24  # the range the specification recommends
 SECRET_BYTES_MAX = 64
-_KEY_BYTES = 32  # of an Ed25519 key
+KEY_BYTES = 32  # of an Ed25519 key
 
 # Decoding is half the cost of a signature, and an endpoint has one or two secrets for a long time.
 _SECRETS_CACHED = 4096
@@ -37,7 +37,7 @@ def new_secret(randomness: bytes) -> str:
 
 def new_private_key(randomness: bytes) -> str:
     """Give a `whsk_…` Ed25519 key made of exactly 32 bytes of `randomness`."""
-    assert len(randomness) == _KEY_BYTES, len(randomness)
+    assert len(randomness) == KEY_BYTES, len(randomness)
     return PRIVATE_KEY_PREFIX + base64.b64encode(randomness).decode()
 
 
@@ -89,8 +89,8 @@ def _private_key(secret: str) -> Ed25519PrivateKey:
     if not secret.startswith(PRIVATE_KEY_PREFIX):
         raise MalformedSecret(f"an Ed25519 private key begins with {PRIVATE_KEY_PREFIX}")
     key = _decode(secret.removeprefix(PRIVATE_KEY_PREFIX))
-    if len(key) != _KEY_BYTES:
-        raise MalformedSecret(f"an Ed25519 private key is {_KEY_BYTES} bytes, this is {len(key)}")
+    if len(key) != KEY_BYTES:
+        raise MalformedSecret(f"an Ed25519 private key is {KEY_BYTES} bytes, this is {len(key)}")
     return Ed25519PrivateKey.from_private_bytes(key)
 
 

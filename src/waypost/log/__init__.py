@@ -47,6 +47,7 @@ from waypost.log.records import (
     Waiting,
 )
 from waypost.log.shipments import ShipmentFilter
+from waypost.log.signing_keys import PublicKey
 from waypost.log.sources import TakenMessage
 from waypost.log.transaction import Once, Tx, Unit, refusal
 from waypost.log.vault import Vault, WrongKey
@@ -88,6 +89,7 @@ __all__ = [
     "PendingRow",
     "Posted",
     "Principal",
+    "PublicKey",
     "ReplayAsked",
     "ReplayRecord",
     "Request",
