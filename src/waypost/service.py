@@ -15,7 +15,6 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
-from urllib.parse import urlsplit
 
 import msgspec
 import structlog
@@ -40,6 +39,7 @@ from waypost.events import CATALOGUE, test_event
 from waypost.events.own_types import own_test_event
 from waypost.ids import AccountId, EndpointId, EventId
 from waypost.log import Committed, Log
+from waypost.log.database import database_sockets
 from waypost.secret_files import OperatorToken, open_operator_token, open_secret_key
 from waypost.settings import LogFormat, Settings, SettingsError
 from waypost.upkeep.running import Upkeep
@@ -214,8 +214,7 @@ def own_sockets(settings: Settings) -> frozenset[tuple[str, int]]:
     """Give the sockets that webhooks must never reach: ours and the database's, as (host, port)."""
     own = {(settings.host, settings.port)}
     if not settings.is_sqlite:
-        parts = urlsplit(settings.database_url)
-        own.add((parts.hostname or "localhost", parts.port or 5432))
+        own |= database_sockets(settings.database_url)
     return frozenset(own)
 
 

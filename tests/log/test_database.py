@@ -9,6 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from waypost.log import Database, DatabaseInUse, DatabaseProblem, open_database, sqlite_version
+from waypost.log.database import database_sockets
 
 
 def test_a_second_service_on_the_same_sqlite_file_is_refused(sqlite_url: str) -> None:
@@ -54,3 +55,23 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DatabaseProblem, match="cannot be opened"):
         open_database(f"sqlite:///{tmp_path}/file/waypost.db")
+
+
+AT_TWO_ADDRESSES = {("10.0.0.5", 5432), ("10.0.0.6", 5432)}
+
+
+@pytest.mark.parametrize(
+    ("url", "sockets"),
+    [
+        ("postgresql://waypost@db.corp.test/waypost", {("db.corp.test", 5432)}),
+        ("postgresql://waypost@10.0.0.5:6432/waypost", {("10.0.0.5", 6432)}),
+        ("postgresql:///waypost", {("localhost", 5432)}),
+        ("postgresql:///waypost?host=/run/postgresql", {("localhost", 5432)}),
+        ("postgresql:///waypost?host=db.corp.test&port=6432", {("db.corp.test", 5432), ("db.corp.test", 6432)}),
+        ("postgresql:///waypost?host=a.test:5433&host=b.test", {("a.test", 5433), ("b.test", 5432)}),
+        ("postgresql://a.test/waypost?hostaddr=10.0.0.5,10.0.0.6", {("a.test", 5432), *AT_TWO_ADDRESSES}),
+        ("postgresql://[fd00::5]/waypost", {("fd00::5", 5432)}),
+    ],
+)
+def test_every_server_that_a_url_names_is_known_as_ours(url: str, sockets: set[tuple[str, int]]) -> None:
+    assert database_sockets(url) == sockets

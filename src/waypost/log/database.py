@@ -31,6 +31,7 @@ READER_CACHE_KIB = 4 * 1024
 CHECKPOINT_PAGES = 2_000  # 8 MB of write-ahead log: each hot page is copied back once for many commits
 WAL_BYTES_KEPT = 32 * 1024 * 1024  # a log that readers made grow is cut back to this
 COMPILED_MAX = 200
+POSTGRESQL_PORT = 5432
 SQLITE_VERSION_MIN = (3, 51, 3)
 
 
@@ -244,6 +245,29 @@ def _open_postgresql(url: URL, readers: int) -> Database:
         **settings,
     )
     return Database(url, writer, reading)
+
+
+def database_sockets(url: str) -> set[tuple[str, int]]:
+    """Give every (host, port) that a PostgreSQL URL names, its standbys and numeric addresses included.
+
+    They may stand where hosts do, or in the query: `?host=a:5432&host=b`, `?host=a,b&port=5432,5433`, `?hostaddr=…`. A
+    server reached through a socket file is taken to listen on this machine as well.
+    """
+    parsed = make_url(url)
+    query = {name: _listed(parsed.query.get(name)) for name in ("host", "hostaddr", "port")}
+    hosts = ([parsed.host] if parsed.host else []) + query["host"] + query["hostaddr"]
+    ports = [str(parsed.port or POSTGRESQL_PORT), *query["port"]]
+    found: set[tuple[str, int]] = set()
+    for given in hosts or [""]:
+        host, _, port = given.rpartition(":") if given.count(":") == 1 else (given, "", "")
+        name = "localhost" if not host or host.startswith("/") else host
+        found |= {(name, int(number)) for number in ([port] if port else ports) if number.isdecimal()}
+    return found
+
+
+def _listed(value: str | tuple[str, ...] | None) -> list[str]:
+    values = (value,) if isinstance(value, str) else value or ()
+    return [part for text in values for part in text.split(",")]
 
 
 def reachable(database: Database) -> None:
