@@ -8,13 +8,16 @@ from itertools import islice
 import msgspec
 from cyclopts import App
 
+from waypost.cli import own_events, replay
 from waypost.cli.connection import Connection
 from waypost.cli.output import AsJson, local_time, print_json_line, print_table, remark, say
 from waypost.client import AwayError, Client, segment
 
 RECONNECT_AFTER_S = 1.0
 
-app = App(name="events", help="List and follow the events of an account.")
+app = App(name="events", help="List, follow, replay and send the events of an account.")
+replay.add_to(app)
+own_events.add_to(app)
 
 
 class Event(msgspec.Struct, frozen=True):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, Select, and_, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, Select, and_, delete, func, insert, literal_column, select, update
 
 from waypost.clock import from_micros
 from waypost.errors import Conflict, NotFound
@@ -275,7 +275,7 @@ def running_jobs() -> Select[Any]:
     feeding are passed over. Walks replays_running.
     """
     columns = replays.c
-    running = select(*columns).where(columns.state == "running")
+    running = select(*columns).where(columns.state == literal_column("'running'"))  # as the partial index has it
     running = running.order_by(columns.stepped_at, columns.account_id, columns.replay_id).limit(JOBS_LOOKED_AT_MAX)
     return running.with_for_update(skip_locked=True)
 
