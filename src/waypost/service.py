@@ -31,7 +31,7 @@ from waypost.delivery.attempt import detail
 from waypost.delivery.dispatch import Dispatcher
 from waypost.delivery.egress import EgressRules
 from waypost.delivery.explain import explain
-from waypost.delivery.message import Message, Part
+from waypost.delivery.message import BATCH_TYPE, Message, Part
 from waypost.delivery.result import SendRequest
 from waypost.delivery.sender import Sender
 from waypost.delivery.worker import Worker
@@ -125,6 +125,8 @@ class Deliveries:
         event_id = EventId(self._ids.new("evt_test_", now))
         body = await self._test_body(account_id, endpoint_id, event_type, event_id, now)
         message = Message(event_id, event_type or "webhook.test", (Part(body),))
+        if settings.format == "batch":
+            message = Message(f"bat_{event_id}-1", BATCH_TYPE, message.parts, is_batch=True)
         sent = await self._dispatcher.send(endpoint, message, number=1)
         request, result = sent.request, sent.result
         if request is None:  # it did not come to one: there was no access token
