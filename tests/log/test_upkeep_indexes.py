@@ -30,6 +30,7 @@ STATEMENTS: dict[str, Select[tuple[object, ...]]] = {
     "endpoints behind": expiry.endpoints_with_old_events(DEFAULT, 0),
     "following event": expiry.following_event(DEFAULT, 0),
     "oldest pending": expiry.oldest_pending(DEFAULT, EP),
+    "oldest fold": expiry.oldest_fold(DEFAULT, EP),
     "old pending": expiry.pending_before(DEFAULT, EP, 0, 500),
     "batches": expiry.pending_of_batches(DEFAULT, EP, ["bat_1"]),
     "old folds": expiry.folds_before(DEFAULT, EP, 0, 500),

@@ -1,6 +1,7 @@
 """What leaves by age and what stays, on both databases."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from itertools import count
 
 import msgspec
@@ -16,7 +17,7 @@ from waypost.clock import to_micros
 from waypost.ids import AccountId
 from waypost.log import Database, EndpointRecord, Log, LogRow, Request, Unit, Vault, units
 from waypost.log.keeping import DAY_US, Ages
-from waypost.log.tables import expiry_notices, idempotency, intake_messages, intake_shipments, replays, workers
+from waypost.log.tables import expiry_notices, folded, idempotency, intake_messages, intake_shipments, replays, workers
 
 accounts_made = count(1)
 
@@ -220,6 +221,56 @@ async def test_what_nobody_asked_for_is_passed_without_a_word(database: Database
     await aged(log, clock, 95)
     await swept(log, clock)
     assert (events_left(database), attempts_left(database)) == ([], [])
+
+
+async def fold(log: Log, endpoint: EndpointRecord, position: int, into: int) -> None:
+    name = {"account_id": endpoint.account_id, "endpoint_id": endpoint.endpoint_id}
+    await add_row(log, folded, name | {"position": position, "into_position": into})
+
+
+async def test_an_event_folded_into_one_that_waits_stays(database: Database, log: Log, clock: MovedClock) -> None:
+    clock.days_ago(60)
+    endpoint = await owned(log)
+    rows = await aged(log, clock, 60, 50, 40)
+    await fold(log, endpoint, 2, into=3)
+    await log.persist([a_write(endpoint, cursor=4, pending_put=(a_pending(rows[2]),))])
+    await swept(log, clock)
+    assert events_left(database) == [2, 3]
+
+
+async def test_what_was_folded_into_a_delivered_event_leaves(database: Database, log: Log, clock: MovedClock) -> None:
+    clock.days_ago(60)
+    endpoint = await owned(log)
+    await aged(log, clock, 60, 50)
+    await fold(log, endpoint, 2, into=3)
+    await log.persist([a_write(endpoint, cursor=3)])
+    await swept(log, clock)
+    with database.readers.connect() as connection:
+        assert connection.execute(select(folded.c.position)).all() == []
+    assert events_left(database) == []
+
+
+async def test_a_folded_event_past_the_limit_stands_as_failed_while_its_holder_waits_on(
+    database: Database, log: Log, clock: MovedClock
+) -> None:
+    clock.days_ago(95)
+    endpoint = await owned(log)
+    rows = await aged(log, clock, 95, 60)
+    await fold(log, endpoint, 2, into=3)
+    await log.persist([a_write(endpoint, cursor=3, pending_put=(a_pending(rows[2]),))])
+    await swept(log, clock)
+    assert (attempts_left(database), pending_left(database)) == ([2], [3])
+
+
+async def test_a_batch_is_given_up_whole(database: Database, log: Log, clock: MovedClock) -> None:
+    """It comes again with the same events, or not at all."""
+    clock.days_ago(91)
+    endpoint = await owned(log)
+    rows = await aged(log, clock, 91, 89)
+    members = tuple(replace(a_pending(row), batch_id="bat_1") for row in rows[1:])
+    await log.persist([a_write(endpoint, cursor=3, pending_put=members)])
+    await swept(log, clock)
+    assert (attempts_left(database), pending_left(database)) == ([2, 3], [])
 
 
 async def test_many_owed_events_are_given_up_in_steps(database: Database, log: Log, clock: MovedClock) -> None:

@@ -78,7 +78,7 @@ def oldest_owed(connection: Connection, endpoint: EndpointRecord) -> int | None:
     Where few of very many events are wanted it may be one that is not wanted, but older: careful.
     """
     key = (endpoint.account_id, endpoint.endpoint_id)
-    found = [connection.execute(oldest_pending(*key)).scalar()]
+    found = [connection.execute(oldest(*key)).scalar() for oldest in (oldest_pending, oldest_fold)]
     rows, place = owed_after(connection, endpoint, endpoint.cursor, 1)
     if rows:
         found.append(rows[0].recorded_at)
@@ -270,8 +270,12 @@ def endpoints_with_old_events(account_id: AccountId, before: int) -> Select[Any]
         .where(pending.c.account_id == endpoints.c.account_id, pending.c.endpoint_id == endpoints.c.endpoint_id)
     )
     waited_for = waited_for.order_by(pending.c.position).limit(1).correlate(endpoints)
+    fold = _oldest_fold().where(
+        folded.c.account_id == endpoints.c.account_id, folded.c.endpoint_id == endpoints.c.endpoint_id
+    )
+    looked_at = (following, waited_for, fold.correlate(endpoints))
     mine = select(endpoints.c.endpoint_id).where(endpoints.c.account_id == account_id)
-    old = or_(following.scalar_subquery() < before, waited_for.scalar_subquery() < before)
+    old = or_(*(one.scalar_subquery() < before for one in looked_at))
     return mine.where(old).order_by(endpoints.c.endpoint_id)
 
 
@@ -287,6 +291,20 @@ def oldest_pending(account_id: AccountId, endpoint_id: EndpointId) -> Select[Any
     mine = pending.c.account_id == account_id, pending.c.endpoint_id == endpoint_id
     first = select(func.min(pending.c.position)).where(*mine).scalar_subquery()
     return select(events.c.recorded_at).where(events.c.account_id == account_id, events.c.position == first)
+
+
+def _oldest_fold() -> Select[Any]:
+    """When the first event was recorded that waits for a newer one; the endpoint is to be joined."""
+    same = and_(events.c.account_id == folded.c.account_id, events.c.position == folded.c.position)
+    mine = select(events.c.recorded_at).select_from(folded).join(events, same).where(holder_waits())
+    return mine.order_by(folded.c.position).limit(1)
+
+
+def oldest_fold(account_id: AccountId, endpoint_id: EndpointId) -> Select[Any]:
+    """When the first event was recorded that waits for a newer one it is folded into. Walks the primary key."""
+    own = endpoints.c.account_id == folded.c.account_id, endpoints.c.endpoint_id == folded.c.endpoint_id
+    mine = _oldest_fold().where(*own)
+    return mine.where(folded.c.account_id == account_id, folded.c.endpoint_id == endpoint_id)
 
 
 def pending_before(account_id: AccountId, endpoint_id: EndpointId, before: int, limit: int) -> Select[Any]:

@@ -42,7 +42,7 @@ from waypost.log.tables import (
 )
 from waypost.log.transaction import Tx, Unit
 
-STEP_ROWS = 200  # a step holds the account for some milliseconds
+STEP_ROWS = 100  # a step holds the account, and on SQLite everybody, for some hundredths of a second
 NO_ACCOUNT = AccountId("")  # the rows of workers belong to no account
 
 
