@@ -460,6 +460,7 @@ class Engine:
             self._recovered(now)
 
     def _resend_asked(self, rows: tuple[Pending, ...], folded: Mapping[int, tuple[int, ...]], now: int) -> None:
+        self._take_back_cancelled({row.position for row in rows}, now)
         new = []
         for row in rows:
             known = self._lanes.owed.get(row.position)
@@ -472,6 +473,14 @@ class Engine:
             elif row.position not in self._lanes.resends:
                 new.append(row)
         self._add_rows(new, folded, now)
+
+    def _take_back_cancelled(self, asked: set[int], now: int) -> None:
+        """Let go of what a replay asked for and, once it was cancelled, asks for no more. What is out is out."""
+        for delivery in tuple(self._lanes.resends.values()):
+            is_movable = delivery.phase in {Phase.WAITING, Phase.READY, Phase.RETRYING} and delivery.batch is None
+            if delivery.replay_id is not None and delivery.position not in asked and is_movable:
+                self._ledger.forget(delivery)
+                self._lanes.withdraw(delivery, now)
 
     # -- what follows
 

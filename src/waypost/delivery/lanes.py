@@ -112,6 +112,17 @@ class Lanes:
         if not delivery.lane:
             del self._live[delivery.key]
 
+    def withdraw(self, delivery: Delivery, now: int) -> None:
+        """Take back one that was asked for again and is not out, and let the next of its lane come forward."""
+        lane, was_head = delivery.lane, delivery.lane[0] is delivery
+        delivery.phase = Phase.GONE
+        lane.remove(delivery)
+        del self.resends[delivery.position]
+        if not lane:
+            del self._again[delivery.key]
+        elif was_head:
+            self.come_forward(lane[0], now)
+
     def count_blocked(self, batch: Batch) -> None:
         """Note in how many lanes something stands before a batch."""
         lanes = {id(member.lane): member.lane for member in batch.members}

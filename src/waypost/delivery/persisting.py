@@ -51,6 +51,12 @@ class Ledger:
             self.pending_count -= 1
             self._gone.append(delivery.position)
 
+    def forget(self, delivery: Delivery) -> None:
+        """Note that somebody else took the row of a delivery away."""
+        if delivery.stored:
+            delivery.stored = False
+            self.pending_count -= 1
+
     def folded(self, delivery: Delivery, holder: Delivery) -> None:
         """Write down that a delivery, with what it held, goes out with `holder`."""
         self.strike(delivery)
