@@ -49,9 +49,18 @@ class Sent:
     fresh: bool
 
 
+Entry = tuple[str, bool, str]  # key, wanted, type
+
+
+def entry(given: tuple[str, bool] | tuple[str, bool, str] | str) -> Entry:
+    """An event of the log: a wanted one of no particular type where only its key is given."""
+    key, wanted, type_name = (given, True, "") if isinstance(given, str) else (*given, "")[:3]
+    return key, wanted, type_name
+
+
 @dataclass
 class World:
-    log: Sequence[tuple[str, bool]] = ()  # key, wanted; position 1 is the first
+    log: Sequence[tuple[str, bool] | Entry | str] = ()  # position 1 is the first
     receiver: Receiver = field(default_factory=lambda: always(Answer.TAKEN))
     settings: Settings = field(default_factory=lambda: Settings(retry_schedule_s=SCHEDULE))
     now: int = 0
@@ -60,12 +69,14 @@ class World:
     store_by_hand: bool = False
 
     def __post_init__(self) -> None:
-        self.log = list(self.log)
+        self.log = [entry(given) for given in self.log]
         self.cursor = 0
         self.standing = Standing()
         self.rows: dict[int, Pending] = {}
         self.attempts: dict[int, list[tuple[int, Verdict]]] = {}
-        self.sent: list[Sent] = []
+        self.folded: dict[int, int] = {}
+        self.sent: list[Sent] = []  # of a batch, each of its events
+        self.requests: list[Send] = []
         self.paused = False
         self.max_in_flight = 0
         self.rows_written = 0
@@ -88,15 +99,24 @@ class World:
 
     # -- what the tests do
 
-    def append(self, *entries: tuple[str, bool] | str) -> None:
-        self.log.extend((entry, True) if isinstance(entry, str) else entry for entry in entries)
+    def append(self, *entries: tuple[str, bool] | Entry | str) -> None:
+        self.log.extend(entry(given) for given in entries)
         self.give(LogGrew(len(self.log)))
 
     def resend(self, position: int) -> None:
-        key, _ = self.log[position - 1]
-        row = Pending(position, key, state=PendingState.RESEND, attempts=len(self.attempts[position]))
+        key, _, type_name = self.log[position - 1]
+        made = len(self.attempts.get(position, []))
+        row = Pending(position, key, state=PendingState.RESEND, attempts=made, type=type_name)
         self.rows[position] = row
-        self.give(ResendAsked((row,)))
+        self.give(ResendAsked((row,), self.held()))
+
+    def held(self) -> dict[int, tuple[int, ...]]:
+        """What is folded into the events that are past the cursor or have a row, as the log gives it."""
+        held: dict[int, tuple[int, ...]] = {}
+        for position, into in sorted(self.folded.items()):
+            if into > self.cursor or into in self.rows:
+                held[into] = (*held.get(into, ()), position)
+        return held
 
     def crash(self) -> None:
         self.unstored.clear()
@@ -106,12 +126,14 @@ class World:
         self._queue: list[tuple[int, int, Signal | None]] = []
         past = {position: verdicts for position, verdicts in self.attempts.items() if position > self.cursor}
         settled = frozenset(p for p in past if self.verdict(p) in {Verdict.DELIVERED, Verdict.FAILED})
+        settled |= {position for position in self.folded if position > self.cursor}
         self.engine = Engine(
             self.settings,
             Start(
                 cursor=self.cursor, log_end=len(self.log), standing=self.standing, paused=self.paused,
                 pending=tuple(self.rows.values()), settled_past_cursor=settled,
                 attempts_past_cursor={position: len(verdicts) for position, verdicts in past.items()},
+                folded=self.held(),
             ),
             self.now,
         )  # fmt: skip
@@ -149,13 +171,14 @@ class World:
         match effect:
             case Send(position, number, fresh):
                 answer = self.receiver(position, number, self.now)
-                self.sent.append(Sent(position, number, self.now, answer, fresh))
+                self.requests.append(effect)
+                self.sent += [Sent(part.position, number, self.now, answer, fresh) for part in effect.parts]
                 self.max_in_flight = max(self.max_in_flight, self.engine.in_flight)
                 ended = AttemptEnded(position, answer, 0.5, "said so", self.retry_after_s, self.latency_us / SECOND)
                 self._later(self.now + self.latency_us, ended)
             case ReadLog(after, limit):
                 page = self.log[after : after + limit]
-                owed = [Owed(after + 1 + i, key) for i, (key, wanted) in enumerate(page) if wanted]
+                owed = [Owed(after + 1 + i, key, name) for i, (key, wanted, name) in enumerate(page) if wanted]
                 self._later(self.now, LogRead(owed, after + len(page)))
             case WakeAt(at):
                 self._later(at, None)
@@ -178,6 +201,7 @@ class World:
             self.rows_written += 1
         for position in persist.gone:
             self.rows.pop(position, None)
+        self.folded |= dict(persist.folded)
         if persist.cursor is not None:
             assert persist.cursor >= self.cursor
             self.cursor = persist.cursor
@@ -187,6 +211,6 @@ class World:
     def check_cursor(self) -> None:
         """Every position up to the cursor is settled or written down."""
         for position in range(1, self.cursor + 1):
-            _, wanted = self.log[position - 1]
-            settled = self.verdict(position) in {Verdict.DELIVERED, Verdict.FAILED}
+            _, wanted, _ = self.log[position - 1]
+            settled = self.verdict(position) in {Verdict.DELIVERED, Verdict.FAILED} or position in self.folded
             assert not wanted or settled or position in self.rows, f"{position} is lost below {self.cursor}"

@@ -43,3 +43,14 @@ def test_promises_hold_in_forty_long_lives():
         except AssertionError as broken:
             broken.add_note(f"in the world of seed {seed}")
             raise
+
+
+def test_the_cruel_worlds_know_folds_and_batches():
+    worlds = [a_life(seed) for seed in range(20)]
+    assert sum(len(world.folded) for world in worlds) > 100
+    assert sum(len(send.batch) > 1 for world in worlds for send in world.requests) > 100
+
+
+@pytest.mark.parametrize("seed", [197])
+def test_a_batch_that_stands_behind_an_older_event_after_a_restart_waits_for_it(seed):
+    check(a_life(seed))

@@ -298,7 +298,7 @@ def test_whatever_happens_nothing_is_lost_and_each_shipment_is_in_order(log, ran
     world.receiver = always(Answer.TAKEN)
     world.append("z")
     world.run()
-    wanted = [position for position, (_, wanted) in enumerate(world.log, 1) if wanted]
+    wanted = [position for position, (_, wanted, _) in enumerate(world.log, 1) if wanted]
     assert all(world.verdict(position) in {Verdict.DELIVERED, Verdict.FAILED} for position in wanted)
     assert world.rows == {}
     assert world.cursor == len(world.log)

@@ -238,9 +238,11 @@ class Engine:
         self._lanes.count_blocked(batch)
         if self.settings.batch_size is None:
             self._packer.unpack(batch, now)
+        elif batch.blocked:
+            batch.phase = Phase.WAITING
         elif batch.attempts:
             self._turns.retry(batch, batch.due_at)
-        elif not batch.blocked:
+        else:
             self._turns.make_ready(batch, now)
 
     # -- signals

@@ -101,7 +101,11 @@ class Lanes:
                 self._turns.make_ready(head, now)
             return
         batch.blocked -= 1
-        if not batch.blocked and batch.phase is Phase.WAITING:
+        if batch.blocked or batch.phase is not Phase.WAITING:
+            return
+        if batch.attempts and batch.due_at > now:
+            self._turns.retry(batch, batch.due_at)
+        else:
             self._turns.make_ready(batch, now)
 
     def remove(self, delivery: Delivery) -> None:
