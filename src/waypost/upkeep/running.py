@@ -4,9 +4,10 @@ from waypost.clock import Clock
 from waypost.log import Committed, Log
 from waypost.log.keeping import Ages
 from waypost.mail_server import read_mail_server
-from waypost.settings import Settings
+from waypost.settings import Settings, without_password
 from waypost.upkeep.alerting import Alerting, SmtpPost
 from waypost.upkeep.loops import Loop, Loops
+from waypost.upkeep.marking import Marking
 from waypost.upkeep.replaying import ReplayFeeding
 from waypost.upkeep.rewriting import Rewriting, Told
 from waypost.upkeep.sweep import Sweep
@@ -19,7 +20,8 @@ class Upkeep:
         """`rewritten` is told of events that an erasure of another service rewrote."""
         ages = Ages(settings.retention_days, settings.retention_days_owed)
         self._feeding = Loop("replays", ReplayFeeding(log).turn)
-        loops = [Loop("retention", Sweep(log, ages, clock).turn), self._feeding]
+        marking = Marking(log, settings.data_dir, without_password(settings.database_url))
+        loops = [Loop("mark", marking.turn), Loop("retention", Sweep(log, ages, clock).turn), self._feeding]
         if settings.smtp_url is not None:
             server = read_mail_server(settings.smtp_url, settings.public_url)
             alerting = Alerting(log, SmtpPost(server), clock, sender=server.sender, public_url=settings.public_url)
