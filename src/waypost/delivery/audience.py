@@ -24,11 +24,11 @@ from waypost.events.patterns import Matcher, Wants, matcher_of
 from waypost.ids import AccountId
 from waypost.log.records import LogRow
 
-REMIND_EVERY_S = 2.5
+REMIND_EVERY_S = 0.5
 REMINDED_AFTER_S = CURSOR_LAG_S_MAX / 2  # and once round the line takes as long at most, so both keep CURSOR_LAG_S_MAX
 REMINDED_MIN = 16  # at a time
-ROUNDS = 5  # so many times REMIND_EVERY_S until each has had its turn
-REMINDED_A_TURN = 50  # of the event loop
+ROUNDS = 25  # so many times REMIND_EVERY_S until each has had its turn
+A_TURN = 50  # roused, or reminded, in one turn of the event loop
 JUDGED_ROWS = 256  # rows judged together
 
 log = structlog.get_logger(__name__)
@@ -61,6 +61,7 @@ class Audience:
         self._sated: dict[Wants, dict[Key, Runner]] = {}  # resting, by what would rouse them
         self._line: dict[Key, float] = {}  # of these: since when, the longest first
         self._judged_through = 0  # nothing up to here is wanted by a sated one
+        self._told = 0  # of the line, how many in a row are known to have stored that
         self._judging = False
 
     # -- who is there
@@ -70,6 +71,11 @@ class Audience:
 
     def __len__(self) -> int:
         return len(self._runners)
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether a resting endpoint may have to be reminded of its cursor."""
+        return self._told < len(self._line)
 
     @property
     def idle(self) -> bool:
@@ -105,17 +111,18 @@ class Audience:
                 after = self._account_id, self._judged_through, JUDGED_ROWS
                 rows = self._host.rows.after(*after) or await self._host.read_log(*after)
                 if not rows:  # the log does not hold what it was said to: each engine knows how to wait for it
-                    self._rouse([(wants, self._judged_through) for wants in self._sated])
+                    await self._rouse([(wants, self._judged_through) for wants in self._sated])
                     return
-                self._hold_against(rows)
+                await self._hold_against(rows)
         finally:
             self._judging = False
 
-    def _hold_against(self, rows: Sequence[LogRow]) -> None:
+    async def _hold_against(self, rows: Sequence[LogRow]) -> None:
         asked = [(row, _Facets(row.body)) for row in rows]
         wanted = [(wants, self._first_wanted(matcher_of(wants), asked)) for wants in self._sated]
         self._judged_through = rows[-1].position
-        self._rouse([(wants, position - 1) for wants, position in wanted if position is not None])
+        self._told = 0
+        await self._rouse([(wants, position - 1) for wants, position in wanted if position is not None])
 
     def _first_wanted(self, matcher: Matcher, asked: Sequence[tuple[LogRow, "_Facets"]]) -> int | None:
         """The first position that is wanted, if any."""
@@ -128,13 +135,15 @@ class Audience:
                 return row.position  # the endpoint's own judgement decides
         return None
 
-    def _rouse(self, wishes: Collection[tuple[Wants, int]]) -> None:
+    async def _rouse(self, wishes: Collection[tuple[Wants, int]]) -> None:
         """Rouse everybody with these wishes; up to the position beside a wish there is nothing for them."""
         roused = [(runner, through) for wants, through in wishes for runner in self._sated[wants].values()]
         for runner, through in roused:
             self._get_up(runner)
             runner.catch_up(through, self._end)
-        for runner, _ in roused:
+        for number, (runner, _) in enumerate(roused):
+            if number % A_TURN == A_TURN - 1:
+                await asyncio.sleep(0)
             runner.go_on()
 
     # -- resting
@@ -151,6 +160,7 @@ class Audience:
                 return False
             self._sated.setdefault(wants, {})[runner.key] = runner
             self._line[runner.key] = now_s
+            self._told = 0
         del self._awake[runner.key]
         self._judge_on()
         return True
@@ -175,15 +185,17 @@ class Audience:
         for number, (key, since_s) in enumerate(turn):
             if self._line.get(key) != since_s:
                 continue  # something else roused it meanwhile
-            if number % REMINDED_A_TURN == REMINDED_A_TURN - 1:
+            if number % A_TURN == A_TURN - 1:
                 await asyncio.sleep(0)
             runner, now_s = self._runners[key], monotonic()
-            lag = self._judged_through - runner.engine.cursor_told
+            lag = max(self._judged_through, runner.engine.read_through) - runner.engine.cursor_told
             if lag > 0 and lag < CURSOR_LAG_MAX and now_s - since_s < REMINDED_AFTER_S:
                 return
             if lag > 0:
+                self._told = 0
                 runner.give(CursorDue())
             else:
+                self._told += 1
                 del self._line[key]
                 self._line[key] = now_s
 

@@ -108,6 +108,10 @@ class Host(Protocol):
         """Say whether an attempt may go out now; when not, `start` is called once it may."""
         ...
 
+    def begin(self, account_id: AccountId, start: Callable[[], None]) -> None:
+        """Call `start` now or in a moment, when others have had their turn."""
+        ...
+
     def is_ours(self) -> bool:
         """Say whether the lease still stands, as far as we can know."""
         ...
@@ -208,7 +212,7 @@ class Runner:
             self._host.broke(self)
         finally:
             self._taking = False
-        if not self.dropped and not self._outdated:
+        if not (self.dropped or self._outdated or self._resting):
             self._rest_if_there_is_nothing_to_do()
 
     def expect_change(self) -> None:
@@ -311,7 +315,7 @@ class Runner:
 
     def _start(self, send: Send) -> None:
         if not self.dropped:
-            self._host.spawn(self._attempt_counted(send))
+            self._host.begin(self._account_id, lambda: self._host.spawn(self._attempt_counted(send)))
 
     async def _attempt_counted(self, send: Send) -> None:
         positions = {part.position for part in send.parts}

@@ -22,6 +22,7 @@ from waypost.delivery.dispatch import Dispatcher
 from waypost.delivery.rows import RowCache
 from waypost.delivery.runner import Key, Runner
 from waypost.delivery.signals import LogGrew, TimeIs
+from waypost.delivery.turnstile import Turnstile
 from waypost.errors import NotFound, Unavailable
 from waypost.events.patterns import Wants
 from waypost.ids import AccountId, EndpointId
@@ -130,6 +131,7 @@ class Worker:
         self._ours_until = -inf  # on the monotonic clock: by then another worker may have taken what we hold
         self._aside: dict[Key, _Aside] = {}
         self._held_back: deque[Callable[[], None]] = deque()
+        self._turnstile = Turnstile()
         self._to_sync: dict[Key, bool] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
@@ -251,6 +253,10 @@ class Worker:
             return True
         self._held_back.append(start)
         return False
+
+    def begin(self, account_id: AccountId, start: Callable[[], None]) -> None:
+        """Call `start` now or in a moment, when the attempts of other accounts have had their turn."""
+        self._turnstile.enter(account_id, start)
 
     def is_ours(self) -> bool:
         """Say whether our lease stands: whatever the database could not tell us, until then nobody took anything."""
@@ -414,7 +420,8 @@ class Worker:
     async def _remind_of_cursors(self) -> None:
         await asyncio.sleep(REMIND_EVERY_S)
         for audience in tuple(self._audiences.values()):
-            await audience.remind(self.clock.monotonic)
+            if audience.is_behind:
+                await audience.remind(self.clock.monotonic)
 
     async def _store_what_waits(self) -> None:
         await self._store_wanted.wait()
@@ -505,6 +512,7 @@ class Worker:
         """Nothing new goes out; what is out ends as cancelled or answered, and is written down."""
         self._stopping = True
         self._leases_held = False
+        self._turnstile.close()
         await self.dispatcher.close()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(WIND_DOWN_S_MAX):
