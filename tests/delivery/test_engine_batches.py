@@ -66,9 +66,9 @@ def test_after_a_crash_exactly_the_same_batch_comes_again():
     world = World(settings=batches_of(3), receiver=always(Answer.REFUSED))
     world.append("a", "b", "a")
     world.run(until_s=0.01)  # it is out, and its answer is lost
+    world.receiver = always(Answer.TAKEN)
     world.crash()
     world.append("d", "e", "f")
-    world.receiver = always(Answer.TAKEN)
     world.run()
     assert batches(world) == [[1, 2, 3], [1, 2, 3], [4, 5, 6]]
 
