@@ -48,7 +48,7 @@ class Noting(BaseHTTPRequestHandler):
         names = ("webhook-id", "waypost-replay", "waypost-attempt")
         told = (self.path, *(self.headers.get(name) for name in names), body)
         self.server.arrivals.append(told)  # type: ignore[attr-defined]
-        self.send_response(self.server.status)  # type: ignore[attr-defined]
+        self.send_response(422 if told[1] == self.server.refused else 200)  # type: ignore[attr-defined]
         self.send_header("content-length", "0")
         self.end_headers()
 
@@ -58,9 +58,9 @@ class Noting(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def receiver() -> Iterator[Any]:
-    """A server that notes what arrives, and answers 200 or what a test sets as its `status`."""
+    """A server that notes what arrives, and takes all but the event whose id is its `refused`."""
     with ThreadingHTTPServer(("127.0.0.1", 0), Noting) as server:
-        server.status, server.arrivals = 200, []  # type: ignore[attr-defined]
+        server.refused, server.arrivals = None, []  # type: ignore[attr-defined]
         server.base = f"http://127.0.0.1:{server.server_port}"  # type: ignore[attr-defined]
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
@@ -119,22 +119,23 @@ def test_a_replay_sends_what_was_delivered_again_marked_and_alike(service: Servi
     assert (ended.code, job["state"], job["matched"], job["done"]) == (0, "done", 3, 3)
     again = receiver.arrivals[len(live) :]
     first = {event_id: body for _, event_id, _, _, body in live}
-    assert [(path, attempt) for path, _, _, attempt, _ in again] == [("/live", "2")] * 3
+    assert [(path, replay, attempt) for path, _, replay, attempt, _ in again] == [("/live", job["id"], "2")] * 3
     assert all(first[event_id] == body for _, event_id, _, _, body in again)
 
 
 def test_what_failed_is_delivered_by_a_replay_and_the_log_says_so(service: Service, run: Any, receiver: Any) -> None:
-    endpoint_id = an_endpoint(run, receiver, retry_schedule=[0.1])
-    run("events", "put-type", "-", stdin=json.dumps(TYPE | {"schema": True}))
-    put(run, 1)
-    wait_for(lambda: settled(service, run, endpoint_id, "delivered", 2), "the deliveries")
-    receiver.status = 422
+    endpoint_id = an_endpoint(run, receiver, retry_schedule=[2.0])
+    run("events", "put-type", "-", stdin=json.dumps(TYPE))
+    receiver.refused = "tms-1"
     run("events", "send", "-", stdin=json.dumps(EVENT))
-    path = f"/v1/endpoints/{endpoint_id}/deliveries/tms-1"
-    wait_for(lambda: service.call("GET", path, account=run.account)[1]["attempts"], "an attempt")
-    receiver.status = 200
-    wait_for(lambda: settled(service, run, endpoint_id, "delivered", 3), "the retry")
-    assert run("events", "replay", endpoint_id, "--which", "missing", "--dry-run").out == "0 deliveries match.\n"
+    wait_for(lambda: receiver.arrivals, "the first attempt")
+    put(run, 1)  # others get through, so it is the event that is refused
+    wait_for(lambda: settled(service, run, endpoint_id, "failed", 1), "the final failure")
+    receiver.refused = None
+    assert run("events", "replay", endpoint_id, "--which", "failed", "--dry-run").out == "1 delivery matches.\n"
+    assert run("events", "replay", endpoint_id, "--which", "failed", "--type", "invoice.*").code == 0
+    _, delivery = service.call("GET", f"/v1/endpoints/{endpoint_id}/deliveries/tms-1", account=run.account)
+    assert (delivery["state"], len(delivery["attempts"])) == ("delivered", 3)
 
 
 def test_a_replay_to_another_url_leaves_the_endpoint_alone(service: Service, run: Any, receiver: Any) -> None:
@@ -144,7 +145,8 @@ def test_a_replay_to_another_url_leaves_the_endpoint_alone(service: Service, run
     live = len(receiver.arrivals)
     ended = run("events", "replay", endpoint_id, "--which", "all", "--to-url", f"{receiver.base}/spare")
     assert (ended.code, ended.out.endswith("is done; 6 of 6 deliveries are settled.\n")) == (0, True), ended
-    assert [(path, attempt) for path, _, _, attempt, _ in receiver.arrivals[live:]] == [("/spare", "1")] * 6
+    spared = [(path, replay is not None, attempt) for path, _, replay, attempt, _ in receiver.arrivals[live:]]
+    assert spared == [("/spare", True, "1")] * 6
     _, listed = service.call("GET", f"/v1/endpoints/{endpoint_id}/deliveries", account=run.account)
     assert {delivery["attempts"] for delivery in listed["items"]} == {1}
     _, endpoints = service.call("GET", "/v1/endpoints", account=run.account)
