@@ -200,7 +200,8 @@ class SendEnded:
 class ProcessTurn:
     """A process was `started`, `killed`, `paused`, `woken`, told to `stop`, or its wall clock was `stepped`.
 
-    Each life of a process has a number of its own. `clock` is its wall clock right after (microseconds since 1970).
+    `ended`: it ended by itself, after it was told to. Each life of a process has a number of its own. `clock` is its
+    wall clock right after (microseconds since 1970).
     """
 
     at: Microseconds
@@ -220,6 +221,15 @@ class Fault:
     request: int | None = None
     until: Microseconds | None = None
     touches: tuple[Name, ...] | None = None  # None: it may delay anybody
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """A process met an error that no fault of the world explains: a bug, in the words of its log. Always a breach."""
+
+    at: Microseconds
+    process: int | None
+    words: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,6 +351,7 @@ Record = (
     | SendEnded
     | ProcessTurn
     | Fault
+    | Complaint
     | FaultsStopped
     | Committed
     | Ending
@@ -353,7 +364,8 @@ class History:
 
     `event_facts` holds what the checker's own matcher needs of each event by (account, position): flat words such as
     `carriers`, `countries`, `references`, `tags`, `statuses`, `changed`, taken from what the senders put in, not from
-    the log's bytes. `began_at` is the true time at the run's beginning (microseconds since 1970).
+    the log's bytes; an event about no shipment has no entry, and `changed` is there for `shipment.updated` alone.
+    `began_at` is the true time at the run's beginning (microseconds since 1970).
     """
 
     seed: int
