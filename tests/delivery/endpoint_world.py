@@ -66,6 +66,7 @@ class World:
     now: int = 0
     latency_us: int = 20_000
     retry_after_s: float | None = None
+    jitter: Callable[[], float] = lambda: 0.5
     store_by_hand: bool = False
 
     def __post_init__(self) -> None:
@@ -174,7 +175,8 @@ class World:
                 self.requests.append(effect)
                 self.sent += [Sent(part.position, number, self.now, answer, fresh) for part in effect.parts]
                 self.max_in_flight = max(self.max_in_flight, self.engine.in_flight)
-                ended = AttemptEnded(position, answer, 0.5, "said so", self.retry_after_s, self.latency_us / SECOND)
+                took_s = self.latency_us / SECOND
+                ended = AttemptEnded(position, answer, self.jitter(), "said so", self.retry_after_s, took_s)
                 self._later(self.now + self.latency_us, ended)
             case ReadLog(after, limit):
                 page = self.log[after : after + limit]
