@@ -102,10 +102,12 @@ class Worker:
         dice: random.Random | None = None,
         lease_ttl_s: float = LEASE_TTL_S,
         lease_every_s: float = LEASE_EVERY_S,
+        remind_every_s: float = REMIND_EVERY_S,
     ) -> None:
         """`owner` names this process in leases; `dice` draws the jitter.
 
         A lease holds for `lease_ttl_s` and is renewed every `lease_every_s`: so long a dead worker's endpoints wait.
+        Every `remind_every_s` some endpoints are reminded to store how far they are.
         """
         self.clock = clock
         self.ids = ids
@@ -115,6 +117,7 @@ class Worker:
         self._store = store
         self._lease_ttl_s = lease_ttl_s
         self._lease_every_s = lease_every_s
+        self._remind_every_s = remind_every_s
         self._dice = dice or random.Random()  # noqa: S311 - jitter, not a secret
         self._anchor_us = to_micros(clock.now()) - round(clock.monotonic() * 1_000_000)
         self._runners: dict[Key, Runner] = {}
@@ -412,13 +415,16 @@ class Worker:
             return
         if runner.dropped:
             await self._sync_once(key)  # another has taken its place, and expects to hear
+        elif loaded.endpoint.epoch > runner.epoch:
+            self._drop(key)  # it was taken from us, as retention does when it gives deliveries up; begin anew
+            await self._sync_once(key)
         else:
             runner.refresh(loaded, is_latest=not self._to_sync[key])
 
     # -- storing
 
     async def _remind_of_cursors(self) -> None:
-        await asyncio.sleep(REMIND_EVERY_S)
+        await asyncio.sleep(self._remind_every_s)
         for audience in tuple(self._audiences.values()):
             if audience.is_behind:
                 await audience.remind(self.clock.monotonic)
