@@ -180,7 +180,6 @@ async def _delivering(settings: Settings, log: Log) -> AsyncIterator[tuple[Servi
             Services(
                 log=log,
                 clock=clock,
-                ids=ids,
                 egress=egress,
                 delivery=Deliveries(log, worker, dispatcher, clock, ids, upkeep),
                 registry=registry,

@@ -11,7 +11,7 @@ from api.asgi_client import Client
 from waypost.api.app import Application, create_app
 from waypost.api.services import Services
 from waypost.api.shapes import Attempt, ReceivedAnswer, SentRequest, TestResult, Timings
-from waypost.clock import IdSource, SystemClock
+from waypost.clock import SystemClock
 from waypost.delivery.egress import EgressRules
 from waypost.errors import NotFound
 from waypost.ids import AccountId, EndpointId
@@ -91,7 +91,6 @@ def services(log: Log, delivery: QuietDelivery, clock: ManualClock) -> Services:
     return Services(
         log=log,
         clock=clock,
-        ids=IdSource(),
         egress=EgressRules(allow=(ip_network("192.0.2.0/24"),)),
         delivery=delivery,
         registry=CollectorRegistry(),

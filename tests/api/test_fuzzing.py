@@ -104,7 +104,6 @@ class Service:
             Services(
                 log=log,
                 clock=clock,
-                ids=ids,
                 egress=EgressRules(allow=(ip_network("192.0.2.0/24"),)),
                 delivery=QuietDelivery(),
                 registry=CollectorRegistry(),

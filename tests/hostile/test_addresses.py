@@ -32,7 +32,7 @@ from hostile.refused import (
 from service_process import Service, wait_for
 from waypost.api.app import create_app
 from waypost.api.services import Services
-from waypost.clock import IdSource, SystemClock
+from waypost.clock import SystemClock
 from waypost.delivery import lookup
 from waypost.delivery.egress import EgressRules
 from waypost.delivery.sender import Sender
@@ -58,7 +58,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.fixture
 async def api(log: Log, scripted: None) -> Client:
     services = Services(
-        log=log, clock=SystemClock(), ids=IdSource(), egress=RULES, delivery=QuietDelivery(),
+        log=log, clock=SystemClock(), egress=RULES, delivery=QuietDelivery(),
         registry=CollectorRegistry(), public_url="https://waypost.test",
     )  # fmt: skip
     return Client(create_app(services))

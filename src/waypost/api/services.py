@@ -6,7 +6,7 @@ from typing import Protocol
 from prometheus_client import CollectorRegistry
 
 from waypost.api.shapes import TestResult
-from waypost.clock import Clock, IdSource
+from waypost.clock import Clock
 from waypost.delivery.egress import EgressRules
 from waypost.ids import AccountId, EndpointId
 from waypost.log import Log
@@ -37,7 +37,6 @@ class Services:
 
     log: Log
     clock: Clock
-    ids: IdSource
     egress: EgressRules
     delivery: DeliveryControl
     registry: CollectorRegistry
