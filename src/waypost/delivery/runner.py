@@ -167,7 +167,7 @@ class Runner:
         self._settled_lately: dict[int, int] | None = None  # while the rows are read anew: these, and those since
         self._host = host
         self._account_id = lease.account_id
-        self._epoch = lease.epoch
+        self.epoch = lease.epoch
         self._events: dict[int, EventId] = {row.position: row.event_id for row in loaded.pending}
         self._results: dict[int, _Ended] = {}
         self._signals: deque[Signal] = deque()
@@ -265,7 +265,7 @@ class Runner:
         unstored, self.unstored = self.unstored, Unstored()
         self._storing = unstored.settled
         write = EndpointWrite(
-            account_id=self._account_id, endpoint_id=self.key[1], epoch=self._epoch, cursor=unstored.cursor,
+            account_id=self._account_id, endpoint_id=self.key[1], epoch=self.epoch, cursor=unstored.cursor,
             standing=unstored.standing, attempts=tuple(unstored.attempts), pending_put=tuple(unstored.put.values()),
             pending_gone=tuple(unstored.gone), folded=tuple(unstored.folded.items()),
             announcements=tuple(unstored.announcements),

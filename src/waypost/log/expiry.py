@@ -201,6 +201,7 @@ def _take_over(tx: Tx, endpoint: EndpointRecord, cursor: int) -> None:
     mine = endpoints.c.account_id == endpoint.account_id, endpoints.c.endpoint_id == endpoint.endpoint_id
     taken = {"cursor": cursor, "epoch": endpoints.c.epoch + 1, "owner": None}
     tx.connection.execute(update(endpoints).where(*mine).values(**taken))
+    tx.changed_endpoints.add((endpoint.account_id, endpoint.endpoint_id))
 
 
 def _note_given_up(tx: Tx, endpoint: EndpointRecord, count: int) -> None:
