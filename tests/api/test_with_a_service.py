@@ -141,3 +141,22 @@ def test_a_test_without_an_access_token_says_what_the_token_endpoint_did(service
     assert tested["verdict"] == "failed"
     assert tested["explanation"] == f"The token endpoint {token_url} takes no connections. Check token_url."
     assert "canary" not in str(tested)
+
+
+def test_a_delivery_shows_what_was_sent_by_the_settings_of_then(service: Service) -> None:
+    with HTTPServer(("127.0.0.1", 0), Agreeing) as receiver:
+        serving = threading.Thread(target=receiver.serve_forever)
+        serving.start()
+        settings = {"url": f"http://127.0.0.1:{receiver.server_port}/", "payload": "reference", "format": "cloudevents"}
+        _, endpoint = service.call("POST", "/v1/endpoints", settings)
+        _, put = service.call("PUT", "/v1/shipments/SO-1", {})
+        path = f"/v1/endpoints/{endpoint['id']}"
+        delivery = f"{path}/deliveries/{put['events'][0]['id']}"
+        wait_for(lambda: service.call("GET", delivery)[1]["state"] == "delivered", "the delivery")
+        service.call("PATCH", path, {"payload": "full", "format": "waypost"})
+        (attempt,) = service.call("GET", delivery)[1]["attempts"]
+        receiver.shutdown()
+        serving.join()
+    body = msgspec.json.decode(attempt["request"]["body"])
+    assert (body["specversion"], body["id"], body["data"]) == ("1.0", put["events"][0]["id"], {})
+    assert "rendering" not in attempt

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 from standardwebhooks.webhooks import Webhook
+from svix.webhooks import Webhook as SvixWebhook
 
 from delivery.dispatching import (
     NOW,
@@ -20,9 +21,12 @@ from delivery.dispatching import (
     dispatching,
     headers_of,
 )
-from delivery.receivers import Receiver, answer, receiving
+from delivery.receivers import LOOPBACK_ALLOWED, Receiver, answer, receiving
+from waypost.clock import SystemClock
 from waypost.delivery.attempt import detail
+from waypost.delivery.dispatch import Dispatcher
 from waypost.delivery.message import Message, Part
+from waypost.delivery.sender import Sender
 from waypost.delivery.signing import public_key
 from waypost.log.records import EndpointSecret
 from waypost.receiver import check_signature, verify
@@ -152,10 +156,16 @@ async def test_a_changed_byte_fails_the_key_signature():
     assert not passes(receiver, PUBLIC_KEY)
 
 
-async def test_standard_webhooks_own_package_passes_a_request_with_both_signatures(monkeypatch):
-    receiver = await sent(SHARED, SIGNING_KEY, signature=("v1a", "v1"))
-    monkeypatch.setattr(Webhook, "_Webhook__verify_timestamp", lambda self, header: NOW)
-    assert Webhook(SECRET).verify(receiver.bodies[0], headers_of(receiver))["type"] == "shipment.created"
+@pytest.mark.parametrize("judge", [Webhook, SvixWebhook], ids=["standardwebhooks", "svix"])
+async def test_the_packages_of_others_pass_a_request_with_both_signatures(judge):
+    async with receiving(OK) as receiver:
+        dispatcher = Dispatcher(Sender(LOOPBACK_ALLOWED), SystemClock())
+        endpoint = an_endpoint(receiver.url, SHARED, SIGNING_KEY, signature=("v1a", "v1"))
+        await dispatcher.send(endpoint, a_message(), number=1)
+        await dispatcher.close()
+    judge(SECRET).verify(receiver.bodies[0], headers_of(receiver))
+    with pytest.raises(Exception, match="signature"):
+        judge(SECRET).verify(receiver.bodies[0] + b" ", headers_of(receiver))
 
 
 @pytest.mark.parametrize("scheme", ["v1", "v1a"])
@@ -238,3 +248,14 @@ async def test_a_forgotten_endpoint_keeps_no_connection():
         dispatcher.forget(endpoint.account_id, endpoint.endpoint_id)
         await dispatcher.send(endpoint, a_message(), number=1)
         assert receiver.connections == 2
+
+
+async def test_the_delivery_log_knows_how_a_body_was_made_where_it_is_not_the_event_itself():
+    async with receiving(OK) as receiver, dispatching() as dispatcher:
+        for settings, expected in (({}, None), ({"format": "batch"}, None), ({"payload": "changes"}, "changes")):
+            endpoint = an_endpoint(receiver.url, **settings)
+            dispatched = await dispatcher.send(endpoint, a_message(), number=1)
+            assert dispatched.request is not None
+            shown = detail(dispatched.request, dispatched.result, number=1, explanation="", own=())
+            rendering = msgspec.json.decode(shown).get("rendering")
+            assert (rendering and rendering["payload"]) == expected

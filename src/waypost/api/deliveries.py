@@ -15,6 +15,7 @@ from waypost.api.shapes import Delivery, DeliverySummary, Page
 from waypost.errors import BadRequest, FieldError
 from waypost.events.own_types import may_be_own
 from waypost.events.patterns import check_patterns
+from waypost.events.rendering import render_in
 from waypost.ids import EndpointId
 from waypost.log import Attempt, DeliveryFilter, units
 from waypost.log import Delivery as DeliveryRecord
@@ -60,11 +61,13 @@ async def list_deliveries(call: Call) -> Reply:
     answers=Answer(status=200, type=Delivery, description="The delivery with its attempts."),
 )
 async def get_delivery(call: Call) -> Reply:
-    """Give one delivery with its attempts: request, answer, and where the time went. The first comes first."""
+    """Give one delivery with its attempts: request, answer, and where the time went. The first comes first.
+
+    Of a batch, each delivery shows its own event in the body of the request.
+    """
     delivery, attempts, body = await call.services.log.get_delivery(
         call.account_id, _endpoint_id(call), _event_id(call)
     )
-    text = body.decode()
     shown = {
         "event_id": delivery.event_id,
         "type": delivery.type,
@@ -73,7 +76,7 @@ async def get_delivery(call: Call) -> Reply:
         "state_reason": delivery.state_reason,
         "next_attempt_at": delivery.next_attempt_at,
         "waits_for": delivery.waits_for,
-        "attempts": [_attempt(attempt, text) for attempt in attempts],
+        "attempts": [_attempt(attempt, body) for attempt in attempts],
     }
     return json_reply(shown)
 
@@ -128,9 +131,10 @@ def _summary(delivery: DeliveryRecord) -> DeliverySummary:
     )
 
 
-def _attempt(attempt: Attempt, event_text: str) -> dict[str, Any]:
-    """The attempt as it was written down, with the body that every attempt sent."""
+def _attempt(attempt: Attempt, event: bytes) -> dict[str, Any]:
+    """The attempt as it was written down, with what it sent of the event, by the settings of then."""
     shown: dict[str, Any] = msgspec.json.decode(attempt.detail)
-    shown["request"]["body"] = event_text
+    rendering = shown.pop("rendering", None)
+    shown["request"]["body"] = (render_in(rendering.pop("format"), event, **rendering) if rendering else event).decode()
     shown["verdict"] = attempt.verdict
     return shown

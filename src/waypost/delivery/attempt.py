@@ -8,6 +8,7 @@ import msgspec
 
 from waypost.delivery.authentication import NOTHING_SHOWN, Shown, secrets_within
 from waypost.delivery.headers import build_headers
+from waypost.delivery.result import Rendering
 from waypost.delivery.schedule import read_retry_after
 from waypost.delivery.sender import AttemptResult, SendRequest
 from waypost.delivery.signals import Answer, AttemptEnded
@@ -45,6 +46,7 @@ def prepare(
     replay_id: str | None = None,
     content_type: str = "application/json",
     shown: Shown = NOTHING_SHOWN,
+    rendering: Rendering | None = None,
 ) -> SendRequest:
     """Make the signed request of an attempt: contract and Standard Webhooks 1.0.
 
@@ -58,7 +60,7 @@ def prepare(
     )  # fmt: skip
     return SendRequest(
         url=target.url, headers=headers, body=body, timeout_s=target.timeout_seconds, pool_key=pool_key,
-        identity=shown.identity,
+        identity=shown.identity, rendering=rendering,
     )  # fmt: skip
 
 
@@ -110,6 +112,7 @@ class _Detail(msgspec.Struct):
     request: _Request
     response: _Response | None
     batch_id: str | msgspec.UnsetType = msgspec.UNSET
+    rendering: Rendering | msgspec.UnsetType = msgspec.UNSET
 
 
 def detail(
@@ -122,7 +125,9 @@ def detail(
     body: str | msgspec.UnsetType = msgspec.UNSET,
     batch_id: str | None = None,
 ) -> bytes:
-    """Give the JSON of an attempt as the API shows it; without the request's `body` where it is the stored event's.
+    """Give the JSON of an attempt as the API shows it; without the request's `body` where it follows from the event.
+
+    How it follows is kept in `rendering`, which is left out where the body is the stored event itself.
 
     `batch_id` names the batch that the request carried; its answer is kept with its first event alone.
     `own` names the headers whose values may be passwords: the endpoint's own and those of its authentication. They are
@@ -141,7 +146,7 @@ def detail(
         _Detail(
             number, result.started_at, result.outcome, result.status, result.address, result.reused_connection,
             result.timings_ms, explanation, _Request("POST", request.url, headers, body), response,
-            msgspec.UNSET if batch_id is None else batch_id,
+            msgspec.UNSET if batch_id is None else batch_id, request.rendering or msgspec.UNSET,
         )
     )  # fmt: skip
 

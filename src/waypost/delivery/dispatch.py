@@ -11,9 +11,10 @@ from waypost.delivery.attempt import prepare
 from waypost.delivery.authentication import grant_of, headers_set_by, show
 from waypost.delivery.message import BATCH_TYPE, Message
 from waypost.delivery.oauth import Token, Tokens
+from waypost.delivery.result import Rendering
 from waypost.delivery.sender import AttemptResult, SendRequest
 from waypost.events import cloudevents
-from waypost.events.rendering import batch, render
+from waypost.events.rendering import batch, render_in
 from waypost.ids import AccountId, EndpointId
 from waypost.log.records import EndpointRecord, EndpointSettings
 
@@ -111,7 +112,7 @@ class Dispatcher:
         return prepare(
             settings, live_secrets(endpoint, now), pool_key=pool_key_of(endpoint.account_id, endpoint.endpoint_id),
             event_id=message.id, event_type=event_type, body=body, number=number, timestamp=int(now.timestamp()),
-            replay_id=message.replay_id, content_type=content_type,
+            replay_id=message.replay_id, content_type=content_type, rendering=rendering_of(settings),
             shown=show(settings.auth, token.text if token else None),
         )  # fmt: skip
 
@@ -123,17 +124,25 @@ def rendered(settings: EndpointSettings, message: Message) -> tuple[bytes, str, 
     changed stays one, since it comes again with the same events.
     """
     parts = [
-        render(part.body, part.folded, payload=settings.payload, personal_data=settings.personal_data)
+        render_in(
+            settings.format, part.body, part.folded, payload=settings.payload, personal_data=settings.personal_data
+        )
         for part in message.parts
     ]
     if settings.format == "cloudevents":
-        parts = [cloudevents.structured(part) for part in parts]
         if message.is_batch:
             return batch(parts), cloudevents.BATCH_CONTENT_TYPE, BATCH_TYPE
         return parts[0], cloudevents.CONTENT_TYPE, message.type
     if message.is_batch or settings.format == "batch":
         return batch(parts), "application/json", BATCH_TYPE
     return parts[0], "application/json", message.type
+
+
+def rendering_of(settings: EndpointSettings) -> Rendering | None:
+    """Give how bodies are made by these settings, None where they are the stored events."""
+    if settings.payload == "full" and settings.personal_data and settings.format != "cloudevents":
+        return None
+    return Rendering(payload=settings.payload, personal_data=settings.personal_data, format=settings.format)
 
 
 def pool_key_of(account_id: AccountId, endpoint_id: EndpointId) -> str:

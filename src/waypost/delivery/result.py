@@ -22,11 +22,20 @@ Outcome = Literal[
 ]
 
 
+class Rendering(msgspec.Struct, frozen=True, kw_only=True):
+    """How a body was made of an event: the settings of the endpoint as they were when it was sent."""
+
+    payload: str
+    personal_data: bool
+    format: str
+
+
 class SendRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One POST: `body` goes out byte for byte, `headers` as given (see `build_headers`).
 
     `pool_key` names the endpoint: connections are shared within it and never beyond it. `timeout_s` is in seconds.
-    `identity` is shown to a server that asks for a client certificate; None shows nothing.
+    `identity` is shown to a server that asks for a client certificate; None shows nothing. `rendering` is for the
+    delivery log, which keeps no bodies: None says that the body is the stored event.
     """
 
     url: str
@@ -35,6 +44,7 @@ class SendRequest(msgspec.Struct, frozen=True, kw_only=True):
     timeout_s: float
     pool_key: str
     identity: ClientIdentity | None = None
+    rendering: Rendering | None = None
 
 
 class Timings(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from waypost.events.cloudevents import structured
 from waypost.events.folding import fold
 
 EMPTY = msgspec.Raw(b"{}")
@@ -39,6 +40,19 @@ def render(body: bytes, folded: Sequence[bytes] = (), *, payload: str, personal_
     elif event["shipment_id"] != NULL:
         event["data"] = _data(event["data"], with_shipment=payload == "full", personal_data=personal_data)
     return _write(event)
+
+
+def render_in(
+    format: str,  # noqa: A002 - the word of the settings
+    body: bytes,
+    folded: Sequence[bytes] = (),
+    *,
+    payload: str,
+    personal_data: bool,
+) -> bytes:
+    """Give one event as `render` does, in the form that an endpoint's format gives to each event."""
+    rendered = render(body, folded, payload=payload, personal_data=personal_data)
+    return structured(rendered) if format == "cloudevents" else rendered
 
 
 def batch(rendered: Sequence[bytes]) -> bytes:
