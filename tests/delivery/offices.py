@@ -15,7 +15,7 @@ from waypost.ids import AccountId
 from waypost.log import AcceptReport, DeliveryFilter, EndpointSettings, units
 from waypost.shipments.facts import Actor
 from waypost.shipments.reading import read_document
-from waypost.shipments.report import DocumentReport
+from waypost.shipments.report import DocumentReport, EraseReport
 
 ACCOUNT = AccountId("default")
 SECRET = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
@@ -37,6 +37,9 @@ class Office:
         body = json.dumps({"handling_units": [{"id": "hu_1", "gross_weight_kg": weight}]}).encode()
         report = DocumentReport(document=read_document(body), actor=Actor(kind="api", token="test"))
         return await self.log.do(AcceptReport(ACCOUNT, reference, report))
+
+    async def erase(self, reference):
+        return await self.log.do(AcceptReport(ACCOUNT, reference, EraseReport()))
 
     async def endpoint(self, url, wants=EVERYTHING, **settings):
         settings = EndpointSettings(url=url, **{"retry_schedule": (0.1, 0.1, 0.1), **settings})
@@ -69,14 +72,16 @@ async def working(log, store=None, clock=None, owner="one", **options):
     )  # fmt: skip
 
     def tell(committed):
+        if running.done():
+            return  # a worker that was stopped hears nothing
         for account_id, positions in committed.erased.items():
             worker.events_rewritten(account_id, positions)
         for name in committed.endpoints:
             worker.endpoint_changed(*name)
         worker.log_grew(committed.accounts)
 
-    log.on_commit(tell)
     running = asyncio.create_task(worker.run())
+    log.on_commit(tell)
     try:
         yield Office(log, worker)
     finally:

@@ -169,3 +169,15 @@ def test_a_probe_takes_nothing_with_it():
     world.receiver = always(Answer.TAKEN)
     world.run()
     assert world.cursor == 7
+
+
+def test_what_was_not_read_yet_is_read_before_anything_is_folded():
+    world = World(settings=FOLDING, receiver=always(Answer.GONE))
+    world.append(status())
+    world.run()  # suspended: it reads no more
+    world.append(*[updated("b")] * 5)
+    world.run()
+    world.receiver = always(Answer.TAKEN)
+    world.give(Resumed())
+    world.run()
+    assert sorted(parts(world)[1:]) == [(1, ()), (6, (2, 3, 4, 5))]

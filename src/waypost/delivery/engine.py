@@ -530,6 +530,8 @@ class Engine:
         if self.standing.health is Health.FAILING:
             self._probe(now)
             return
+        if self._reads_first(now):
+            return
         while self._pace.room(self._in_flight + self._packer.storing) and self._pace.next_send_at <= now:
             if (parcel := self._turns.first()) is not None:
                 self._turns.pop()
@@ -540,6 +542,13 @@ class Engine:
                     return  # what gathers until it may go, goes with the next
             else:
                 return
+
+    def _reads_first(self, now: int) -> bool:
+        """Whether what may be folded waits until as much of the log is read as there is room for."""
+        if not self._coalescer.active:
+            return False
+        room = self._read_ahead - len(self._window)
+        return self._reading or (room > 0 and self._wants_more() and self._read_again_at <= now)
 
     def _room_in_batch(self) -> int:
         """How many events a batch may hold now: each is written down, and that has a bound."""
@@ -635,6 +644,8 @@ class Engine:
         if self._turns.next_due_at is not None:
             times.append(max(self._turns.next_due_at, held_until))
         free_at = max(held_until, self._pace.next_send_at)
+        if self._reading and self._coalescer.active:
+            return  # what is read goes with it
         if held_until <= now and not self._pace.room(self._in_flight + self._packer.storing):
             return  # the next answer makes room
         if self._turns.first() is not None:
