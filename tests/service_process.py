@@ -99,7 +99,8 @@ class Service:
             connection.request(method, path, raw, sent | dict(headers))
             answer = connection.getresponse()
             text = answer.read()
-            return answer.status, json.loads(text) if text and text[:1] in b'{["' else text
+            is_json = answer.getheader("content-type", "").startswith(("application/json", "application/problem+json"))
+            return answer.status, json.loads(text) if is_json and text else text
         finally:
             connection.close()
 
