@@ -58,7 +58,7 @@ def fold(body: bytes, folded: Sequence[bytes]) -> bytes:
 def _updates(newest: Object, older: Sequence[Object]) -> Object:
     told = [msgspec.convert(_values(data, "changes", "changed"), _Updated) for data in (*older, newest)]
     try:
-        changes = _between(newest["shipment"], [update.changes for update in told])
+        changes = _between(newest["shipment"], [change for update in told for change in update.changes])
         changed = groups(changes)
     except msgspec.ValidationError:
         # Another version of Waypost wrote a field that this one does not know. One after the other they are as true.
@@ -67,12 +67,10 @@ def _updates(newest: Object, older: Sequence[Object]) -> Object:
     return {"changed": msgspec.Raw(_write(changed)), "changes": msgspec.Raw(_write(changes))}
 
 
-def _between(shipment: bytes, steps: Sequence[Sequence[Change]]) -> list[Change]:
-    """Give the changes from before the first step to `shipment`, the one after the last."""
-    document = msgspec.json.decode(shipment)
-    for changes in reversed(steps):
-        document = take_back(document, changes)
-    return diff(msgspec.convert(document, Shipment), msgspec.json.decode(shipment, type=Shipment))
+def _between(shipment: bytes, changes: Sequence[Change]) -> list[Change]:
+    """Give the changes from before the first of `changes` to `shipment`, the one after the last."""
+    before = take_back(msgspec.json.decode(shipment), changes)
+    return diff(msgspec.convert(before, Shipment), msgspec.json.decode(shipment, type=Shipment))
 
 
 def _etas(newest: Object, older: Sequence[Object]) -> Object:
