@@ -23,7 +23,6 @@ import msgspec
 import waypost.api.not_yet
 import waypost.api.problems  # noqa: F401 - so does it
 from waypost.api.app import OPERATIONS
-from waypost.api.not_yet import FIELDS
 from waypost.api.openapi import PROBLEM_WORDS, openapi_document
 from waypost.cli.__main__ import COMMANDS, HELP, build_app
 from waypost.delivery.health import MOVES
@@ -239,11 +238,6 @@ def health_part() -> str:
     return f"{NOTE}\n\n{table(['from', 'when', 'to'], rows)}"
 
 
-def not_yet_part() -> str:
-    """The fields of an endpoint that have only one value in this version."""
-    return f"{NOTE}\n\n{table(['field', 'only value'], [[code(limit.field), code(limit.only)] for limit in FIELDS])}"
-
-
 def problems_part() -> str:
     """The types of problems, from the classes that are raised."""
     kinds = sorted(_family(CallerError), key=lambda kind: (kind.status, kind.type))
@@ -287,7 +281,6 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "reference/_tracking-event.md": tracking_event_part,
     "reference/_settings.md": settings_part,
     "reference/_health.md": health_part,
-    "reference/_not-yet.md": not_yet_part,
     "reference/_problems.md": problems_part,
     "reference/_easypost-statuses.md": easypost_part,
 }

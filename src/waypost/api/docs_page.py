@@ -9,7 +9,6 @@ import msgspec
 from jinja2 import Environment, PackageLoader, select_autoescape
 from markupsafe import Markup, escape
 
-from waypost.api.not_yet import FieldLimit
 from waypost.api.openapi import PROBLEM_WORDS
 from waypost.api.operations import Operation
 
@@ -42,10 +41,10 @@ class Word:
     shape: str | None = None
 
 
-def docs_page(document: Schema, later: Iterable[Operation], limited: Iterable[FieldLimit]) -> str:
+def docs_page(document: Schema, later: Iterable[Operation]) -> str:
     """Give the page of an OpenAPI document made by `openapi_document`.
 
-    `later` are operations that are known and refused, `limited` fields of an endpoint with one value only.
+    `later` are operations that are known and refused.
     """
     operations = [
         {"method": method.upper(), "path": path, **operation}
@@ -63,7 +62,6 @@ def docs_page(document: Schema, later: Iterable[Operation], limited: Iterable[Fi
         descriptions={name: shape.get("description", "") for name, shape in shapes.items()},
         problems=PROBLEM_WORDS,
         later=[{"method": one.method, "path": one.path, "words": f"{one.summary} not available yet."} for one in later],
-        limited=limited,
         parameter_fields=parameter_fields,
         type_words=type_words,
         pretty=pretty,

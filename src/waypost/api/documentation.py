@@ -73,7 +73,7 @@ class Documentation:
 
     @cached_property
     def _html(self) -> bytes:
-        return docs_page(self.document, not_yet.OPERATIONS, not_yet.FIELDS).encode()
+        return docs_page(self.document, not_yet.OPERATIONS).encode()
 
     @cached_property
     def _css(self) -> bytes:

@@ -13,7 +13,6 @@ import msgspec
 from waypost.api.auth_fields import check_with_auth
 from waypost.api.checks import check_fields
 from waypost.api.endpoint_fields import FIELDS, fields_with
-from waypost.api.not_yet import refused_fields
 from waypost.api.queries import read_instant
 from waypost.api.shapes import Endpoint
 from waypost.delivery.attempt import HIDDEN
@@ -58,7 +57,7 @@ def read_changed_endpoint(
 def _read(given: Mapping[str, Any], errors: list[FieldError]) -> tuple[EndpointSettings, Wants]:
     if "url" not in given:
         errors = [FieldError("/url", "is missing"), *errors]
-    errors = errors or check_with_auth(given) + _check_batch(given) + refused_fields(given)
+    errors = errors or check_with_auth(given) + _check_batch(given)
     if errors:
         detail = "1 field is wrong." if len(errors) == 1 else f"{len(errors)} fields are wrong."
         raise InvalidDocument(detail, errors=errors)

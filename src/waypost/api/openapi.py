@@ -6,7 +6,6 @@ from typing import Any
 import msgspec
 
 from waypost import __version__
-from waypost.api.not_yet import FIELDS as LIMITED_FIELDS
 from waypost.api.operations import Access, Answer, Operation
 from waypost.api.shapes import Problem
 
@@ -82,16 +81,7 @@ def _schemas(operations: Iterable[Operation]) -> tuple[SchemaOf, dict[str, Any]]
         types += [one for answer in operation.answers for one in _types(answer)]
     unique = list(dict.fromkeys(types))
     schemas, components = msgspec.json.schema_components(unique, ref_template="#/components/schemas/{name}")
-    for shape in ("NewEndpoint", "EndpointPatch"):
-        _say_what_is_limited(components[shape]["properties"])
     return dict(zip(unique, schemas, strict=True)), components
-
-
-def _say_what_is_limited(fields: dict[str, dict[str, Any]]) -> None:
-    for limit in LIMITED_FIELDS:
-        if limit.field in fields:
-            words = f"{fields[limit.field].get('description', '')} In this version only `{limit.only}`."
-            fields[limit.field]["description"] = words.strip()
 
 
 def _operation(operation: Operation, schema_of: SchemaOf) -> dict[str, Any]:
