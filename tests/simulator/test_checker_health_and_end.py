@@ -75,6 +75,14 @@ def test_a_probe_that_comes_too_early_is_found():
     assert story.broken() == {"probes keep their times"}
 
 
+def test_a_lane_that_is_passed_over_by_probes_is_found():
+    story = failing()
+    for number, position in enumerate((1, 1, 2), start=1):
+        story.wait(5 if number == 1 else 300)
+        probe(story, position, attempt=2 + (number == 2))
+    assert story.broken() == {"probes take turns"}
+
+
 @pytest.mark.parametrize("when", ["between", "at the end"])
 def test_a_failing_endpoint_that_is_not_probed_is_found(when):
     story = failing()

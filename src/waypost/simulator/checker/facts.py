@@ -356,6 +356,14 @@ class Facts:
         return abs(told.values[0]) if told and told.values else 0
 
     @cached_property
+    def written_down(self) -> dict[Name, list[int]]:
+        """The positions that ever had a pending row, by endpoint."""
+        found: dict[Name, list[int]] = defaultdict(list)
+        for name, position in self.pending:
+            found[name].append(position)
+        return found
+
+    @cached_property
     def _clocks(self) -> dict[int, Timeline[int]]:
         found: dict[int, Timeline[int]] = defaultdict(Timeline)
         for moment, record in enumerate(self.records):

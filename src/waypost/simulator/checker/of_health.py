@@ -161,6 +161,41 @@ def _held_back(facts: Facts, name: Name, since: Microseconds, until: Microsecond
     )
 
 
+@promise("Probes take the lanes in turn: an event that is refused cannot hide that others would pass.")
+def probes_take_turns(facts: Facts) -> Iterator[Broken]:
+    """Look for a lane that is probed once more while another one that failed too was not probed yet."""
+    for spell in spells(facts):
+        if not facts.always_ordered(spell.name) or _packs(facts, spell.name):
+            continue
+        probed: dict[tuple[int, int], dict[str, int]] = defaultdict(dict)
+        for probe in _probes(facts, spell):
+            key, mine = facts.key_of(spell.name, probe.began.positions[0]), probed[probe.owner]
+            left = [] if probe.again or key not in mine else [
+                position for position in facts.written_down[spell.name]
+                if facts.key_of(spell.name, position) not in mine
+                and _waits_for_a_retry(facts, spell.name, position, mine[key])
+                and _waits_for_a_retry(facts, spell.name, position, probe.moment)
+            ]  # fmt: skip
+            if left:
+                yield Broken(
+                    words=f"the lane of position {probe.began.positions[0]} is probed again, and the one of "
+                    f"{left[0]} was not probed",
+                    at=probe.began.at, name=spell.name, position=left[0], involved=(mine[key], probe.moment),
+                )  # fmt: skip
+                break
+            if not probe.again:
+                mine[key] = probe.moment
+
+
+def _packs(facts: Facts, name: Name) -> bool:
+    return any(change.settings.format == "batch" or change.settings.coalesce for change in facts.changes.get(name, ()))
+
+
+def _waits_for_a_retry(facts: Facts, name: Name, position: int, moment: int) -> bool:
+    row = facts.pending_row((name, position), moment)
+    return row is not None and row.state == "retrying"
+
+
 @promise("While an endpoint is failing no row is added for it, and no probe counts against an event's schedule.")
 def an_outage_writes_no_rows(facts: Facts) -> Iterator[Broken]:
     """Look at the pending rows put while the stored health is failing, before and after the commit."""
@@ -224,17 +259,28 @@ def failing_begins_when_nothing_gets_through(facts: Facts) -> Iterator[Broken]:
 
 
 def _failed_in_a_row(facts: Facts, name: Name, moment: int) -> int:
-    """How many failures ended after the last success, up to a moment; none that says nothing of the receiver."""
+    """How many failures ended after the last success that was stored, up to a moment.
+
+    A success that nobody stored is not known to the next owner.
+    """
     ended = sorted(
         (one for one in facts.sent_to.get(name, ()) if one.ended_moment < moment), key=lambda one: one.ended_moment
     )
     count = 0
     for one in ended:
-        if one.taken:
+        if one.taken and _was_stored(facts, one, moment):
             count = 0
-        elif one.ended is not None and one.ended.outcome != "cancelled":
+        elif not one.taken and one.ended is not None and one.ended.outcome != "cancelled":
             count += 1
     return count
+
+
+def _was_stored(facts: Facts, sent: Sent, moment: int) -> bool:
+    place = (sent.name, sent.began.positions[0])
+    return any(
+        stored <= moment and attempt.number == sent.began.attempt and attempt.verdict == "delivered"
+        for stored, attempt in facts.attempts.get(place, ())
+    )
 
 
 def _schedule_used_up(facts: Facts, name: Name, moment: int) -> bool:
@@ -404,6 +450,7 @@ def _given_up_untold(facts: Facts, moment: int, commit: Committed) -> Iterator[B
 ALL = (
     one_probe_at_a_time,
     probes_keep_their_times,
+    probes_take_turns,
     an_outage_writes_no_rows,
     failing_begins_when_nothing_gets_through,
     gone_suspends_at_once,

@@ -333,7 +333,8 @@ def signatures_are_of_live_secrets(facts: Facts) -> Iterator[Broken]:
             )  # fmt: skip
         changes = facts.in_force(sent.name, began.at - facts.lag_us, began.at)
         error = facts.clock_error(began.process, sent.moment) + SECOND
-        if changes and not any(_signed_as(change, set(began.signed_by), began.at, error) for change in changes):
+        told = any(change.at <= began.at for change in changes)  # before, nobody could say what its secrets are
+        if told and not any(_signed_as(change, set(began.signed_by), began.at, error) for change in changes):
             yield Broken(
                 words=f"signed under {', '.join(began.signed_by) or 'no secret'}, which are not the live ones",
                 at=began.at, name=sent.name, involved=(sent.moment,),
