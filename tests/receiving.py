@@ -1,6 +1,7 @@
 """A real receiver in another process: it answers 204 to each POST and writes down what arrived, in order.
 
-Run as `python receiving.py PORT FILE [--delay-ms N]`: each arrival is one JSON line in FILE, written before the answer.
+Run as `python receiving.py PORT FILE [--delay-ms N] [--gate FILE]`: each arrival is one JSON line in FILE, written
+before the answer. While the gate's file is there, nothing is answered.
 The tests read the file; `SIGKILL` of the service does not touch it.
 """
 
@@ -16,9 +17,10 @@ LINE_MAX = 64 * 1024
 class Arrivals:
     """Writes one line for each request that came whole."""
 
-    def __init__(self, file: IO[str], delay_s: float) -> None:
+    def __init__(self, file: IO[str], delay_s: float, gate: Path | None) -> None:
         self._file = file
         self._delay_s = delay_s
+        self._gate = gate
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -43,14 +45,16 @@ class Arrivals:
         print(json.dumps(told | {"attempt": int(headers["waypost-attempt"])}), file=self._file, flush=True)
         if self._delay_s:
             await asyncio.sleep(self._delay_s)
+        while self._gate is not None and self._gate.exists():  # noqa: ASYNC110 - it is another process that opens it
+            await asyncio.sleep(0.01)
         writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
         await writer.drain()
         return True
 
 
-async def main(port: int, path: Path, delay_s: float) -> None:
+async def main(port: int, path: Path, delay_s: float, gate: Path | None) -> None:
     with path.open("a", encoding="utf-8") as file:
-        arrivals = Arrivals(file, delay_s)
+        arrivals = Arrivals(file, delay_s, gate)
         server = await asyncio.start_server(arrivals.serve, "127.0.0.1", port, limit=LINE_MAX, backlog=512)
         print("listening", flush=True)
         async with server:
@@ -62,5 +66,6 @@ if __name__ == "__main__":
     parser.add_argument("port", type=int)
     parser.add_argument("file", type=Path)
     parser.add_argument("--delay-ms", type=float, default=0)
+    parser.add_argument("--gate", type=Path)
     options = parser.parse_args()
-    asyncio.run(main(options.port, options.file, options.delay_ms / 1000))
+    asyncio.run(main(options.port, options.file, options.delay_ms / 1000, options.gate))

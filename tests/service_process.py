@@ -117,11 +117,12 @@ class Service:
 
 @dataclass
 class Receiver:
-    """A receiver in its own process that writes down what arrives."""
+    """A receiver in its own process that writes down what arrives, and answers nothing while its gate's file is there."""
 
     file: Path
     port: int = field(default_factory=free_port)
     delay_ms: float = 0
+    gate: Path | None = None
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -131,6 +132,8 @@ class Receiver:
     def start(self) -> "Receiver":
         script = Path(__file__).with_name("receiving.py")
         command = [sys.executable, str(script), str(self.port), str(self.file), "--delay-ms", str(self.delay_ms)]
+        if self.gate is not None:
+            command += ["--gate", str(self.gate)]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE)
         assert self.process.stdout
         assert self.process.stdout.readline() == b"listening\n"
@@ -143,6 +146,16 @@ class Receiver:
             if self.process.stdout:
                 self.process.stdout.close()
             self.process = None
+
+    def hold(self) -> None:
+        """Take requests, and answer none of them for now."""
+        assert self.gate
+        self.gate.touch()
+
+    def let_go(self) -> None:
+        """Answer them, and what comes."""
+        assert self.gate
+        self.gate.unlink()
 
     def arrivals(self) -> list[dict[str, Any]]:
         """What arrived, in order. The last line may be half written."""
