@@ -267,6 +267,7 @@ class DeliveryAttempt(Attempt, frozen=True, kw_only=True):
 
     verdict: Annotated[str, _one_of("delivered", "retrying", "failed")]
     explanation: str
+    batch_id: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class TestResult(msgspec.Struct, frozen=True, kw_only=True):

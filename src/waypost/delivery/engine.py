@@ -70,6 +70,7 @@ class Engine:
     def __init__(self, settings: Settings, start: Start, now: int) -> None:
         """Take up an endpoint as it is stored. Give it a TimeIs to set it going."""
         self.settings = settings
+        self._read_ahead = _read_ahead(settings)
         self.standing = _within_reason(start.standing, now)
         self.paused = start.paused
         self.cursor = start.cursor
@@ -274,6 +275,7 @@ class Engine:
 
     def _settings_changed(self, settings: Settings, now: int) -> None:
         self.settings = settings
+        self._read_ahead = _read_ahead(settings)
         self._pace.use(settings, now)
         owed = self._lanes.owed
         self._coalescer.switch((owed[position] for position in sorted(owed)), active=settings.coalesce)
@@ -349,7 +351,7 @@ class Engine:
             # One that was out already when the endpoint asked for patience does not end its patience.
             held_until = before.held_until if (before.held_until or 0) > now else None
             self._stand(Turn.SUCCEEDED, now, None, failures_in_a_row=0, failing_since=None, held_until=held_until)
-        self.standing = replace(self.standing, last_success_at=now)
+        self.standing = _with_success(self.standing, now)
         if before.health is Health.FAILING:
             self._recovered(now)
         else:
@@ -605,10 +607,6 @@ class Engine:
             note_probe(parcel, now)
             self._send(parcel, now, probe=True)
 
-    @property
-    def _read_ahead(self) -> int:
-        return max(READ_AHEAD, 2 * (self.settings.batch_size or 0))
-
     def _read_on(self, now: int) -> None:
         """Ask for more of the log when there is room for it in the window."""
         room = self._read_ahead - len(self._window)
@@ -663,6 +661,20 @@ class Engine:
             self.standing = replace(self.standing, health=health, since=now, reason=reason)
         self.standing = replace(self.standing, **changes)  # type: ignore[arg-type]
         self._ledger.standing_moved = True
+
+
+def _read_ahead(settings: Settings) -> int:
+    """How many owed positions past the cursor are held in memory: so many that batches fill."""
+    return max(READ_AHEAD, 2 * (settings.batch_size or 0))
+
+
+def _with_success(standing: Standing, now: int) -> Standing:
+    """The same with a success now. Made by hand: it is once for each delivery, and `replace` takes thrice as long."""
+    return Standing(
+        health=standing.health, reason=standing.reason, since=standing.since,
+        failures_in_a_row=standing.failures_in_a_row, failing_since=standing.failing_since, last_success_at=now,
+        held_until=standing.held_until,
+    )  # fmt: skip
 
 
 def _within_reason(standing: Standing, now: int) -> Standing:

@@ -80,18 +80,25 @@ class Lanes:
     def leave(self, parcel: Parcel, now: int) -> None:
         """Take out what was settled, and let the next of each lane come forward."""
         parcel.phase = Phase.GONE
-        lanes = []
+        if isinstance(parcel, Delivery):
+            self._leave_lane(parcel)
+            if parcel.lane:
+                self.come_forward(parcel.lane[0], now)
+            return
         for member in parcel.members:
-            lane = member.lane
-            head = lane.popleft()
-            assert head is member, (head.position, member.position)
-            del (self.resends if member.resend else self.owed)[member.position]
-            lanes.append(lane)
-            if not lane:
-                del (self._again if member.resend else self._live)[member.key]
-        for lane in lanes if len(lanes) == 1 else {id(lane): lane for lane in lanes}.values():
+            self._leave_lane(member)
+        for lane in {id(member.lane): member.lane for member in parcel.members}.values():
             if lane:
                 self.come_forward(lane[0], now)
+
+    def _leave_lane(self, delivery: Delivery) -> None:
+        lane = delivery.lane
+        head = lane.popleft()
+        assert head is delivery, (head.position, delivery.position)
+        deliveries, lanes = (self.resends, self._again) if delivery.resend else (self.owed, self._live)
+        del deliveries[delivery.position]
+        if not lane:
+            del lanes[delivery.key]
 
     def come_forward(self, head: Delivery, now: int) -> None:
         """Let the new head of a lane go, with its batch if that waited for nothing else."""

@@ -70,10 +70,9 @@ class Ledger:
         """Give what is to be stored, if anything, and start anew."""
         if not self.cursor_moved and not self.is_open:
             return None
-        gone = set(self._gone)
         persist = Persist(
             attempts=tuple(self._attempts),
-            put=self._rows(gone),
+            put=self._rows() if self._put else (),
             gone=tuple(self._gone),
             cursor=cursor if self.cursor_moved else None,
             standing=standing,
@@ -83,5 +82,6 @@ class Ledger:
         self.begin()
         return persist
 
-    def _rows(self, gone: set[int]) -> tuple[Pending, ...]:
+    def _rows(self) -> tuple[Pending, ...]:
+        gone = set(self._gone)
         return tuple(delivery.row() for position, delivery in self._put.items() if position not in gone)
