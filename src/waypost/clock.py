@@ -34,8 +34,9 @@ class SystemClock:
 
     def now(self) -> datetime:
         """Give the wall clock in UTC, cut to whole milliseconds."""
-        instant = datetime.now(UTC)
-        return instant.replace(microsecond=instant.microsecond // 1000 * 1000)
+        # Several times for each delivery: cutting a datetime down would take three times as long.
+        seconds, milliseconds = divmod(time.time_ns() // 1_000_000, 1000)
+        return EPOCH + timedelta(0, seconds, milliseconds * 1000)
 
     def monotonic(self) -> float:
         """Give seconds that never step back."""

@@ -387,9 +387,8 @@ class Runner:
         batch = batch_id(self._events[send.position], len(positions)) if send.batch else None
         for position in positions:
             answered = result if position == send.position else _without_answer(result)
-            self._results[position] = _Ended(
-                rows.get(position), replace(dispatched, result=answered), reason, batch, tuple(positions)
-            )
+            told = dispatched if answered is dispatched.result else replace(dispatched, result=answered)
+            self._results[position] = _Ended(rows.get(position), told, reason, batch, tuple(positions))
         if result.outcome != "success":
             log.info(
                 "attempt_failed", account_id=self._account_id, endpoint_id=self.key[1],
