@@ -51,6 +51,11 @@ def test_the_cruel_worlds_know_folds_and_batches():
     assert sum(len(send.batch) > 1 for world in worlds for send in world.requests) > 100
 
 
+@pytest.mark.parametrize("seed", [3021])
+def test_a_lane_whose_head_is_folded_into_an_event_of_another_lane_goes_on(seed):
+    check(a_life(seed))
+
+
 @pytest.mark.parametrize("seed", [197])
 def test_a_batch_that_stands_behind_an_older_event_after_a_restart_waits_for_it(seed):
     check(a_life(seed))

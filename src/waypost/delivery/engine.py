@@ -26,7 +26,7 @@ from waypost.delivery.health import FAILING_DAYS_MAX, FAILURES_IN_A_ROW_MAX, Hea
 from waypost.delivery.lanes import Lanes
 from waypost.delivery.pace import WINDOW_START, Pace
 from waypost.delivery.packing import Packer
-from waypost.delivery.parcels import Batch, Delivery, Parcel, Phase
+from waypost.delivery.parcels import Batch, Delivery, Lane, Parcel, Phase
 from waypost.delivery.persisting import Ledger
 from waypost.delivery.probing import Probes, next_probe, note_probe
 from waypost.delivery.schedule import RETRY_AFTER_S_MAX, SECOND, hold_until, next_attempt_at, spread
@@ -562,29 +562,38 @@ class Engine:
             if self.settings.batch_size is not None:
                 self._packer.pack_alone(parcel)
                 return
-            if parcel.family is not None and self._fold(parcel):
+            if parcel.family is not None and self._fold_alone(parcel):
                 return
         self._send(parcel, now)
 
-    def _fold(self, delivery: Delivery) -> bool:
-        """Fold what is about to go out into a newer one, if there is any, and let its lane wait until that is stored.
+    def _fold(self, delivery: Delivery) -> list[Lane]:
+        """Fold what is about to go out into a newer one, if there is any. Gives the lanes that lost something by it.
 
-        Else a crash could let the older one go out after its successor.
+        What comes forward in them waits until that is stored, or a crash could let the older one go out after it.
         """
         folding = self._coalescer.fold(delivery)
         if folding is None:
             self._coalescer.forget(delivery)
-            return False
+            return []
         older, holder = folding
         for other in older:
             self._ledger.folded(other, holder)
             if other.position > self._read_through:
                 self._settled_before.add(other.position)
             self._lanes.remove(other)
-        if self.settings.batch_size is None:
-            head = holder.lane[0]
-            head.phase = Phase.STORING
-            self._ledger.hold(head.position)
+        # They may stand in several lanes where the ordering was changed.
+        return [other.lane for other in older]
+
+    def _fold_alone(self, delivery: Delivery) -> bool:
+        """The same for what goes out by itself; whether it was folded."""
+        lanes = self._fold(delivery)
+        if not lanes:
+            return False
+        holder = self._lanes.owed[self._ledger.holder_of(delivery.position)]
+        for lane in (*lanes, holder.lane):
+            if lane and (lane[0].phase is Phase.WAITING or lane[0] is holder):
+                lane[0].phase = Phase.STORING
+                self._ledger.hold(lane[0].position)
         return True
 
     def _send(self, parcel: Parcel, now: int, *, probe: bool = False) -> None:

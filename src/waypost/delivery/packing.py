@@ -58,16 +58,16 @@ class Packer:
                 count += 1
         return count >= size
 
-    def pack(self, count_max: int, fold: Callable[[Delivery], bool]) -> None:
-        """Make a batch up of what has gathered, `count_max` at most. `fold` says that one was folded into another."""
+    def pack(self, count_max: int, fold: Callable[[Delivery], list[Lane]]) -> None:
+        """Make a batch up of what has gathered, `count_max` at most. `fold` gives the lanes in which one was folded."""
         packed: list[Delivery] = []
         behind: list[tuple[int, Delivery]] = []  # what stands right behind what is packed
         places: dict[int, int] = {}  # how many of a lane are packed
         folded: dict[int, Lane] = {}
         while len(packed) < count_max and (delivery := self._next(behind)) is not None:
             lane = delivery.lane
-            if fold(delivery):
-                folded[id(lane)] = lane
+            if lanes := fold(delivery):
+                folded |= {id(one): one for one in lanes}
             else:
                 packed.append(delivery)
                 places[id(lane)] = places.get(id(lane), 0) + 1
@@ -78,7 +78,7 @@ class Packer:
         if packed:
             self._store(Batch(packed))
         for lane in folded.values():
-            if lane and lane[0].phase is Phase.WAITING:  # it does not go out with this batch, but because of it
+            if lane and lane[0].phase is Phase.WAITING:  # it came forward, and does not go out with this batch
                 lane[0].phase = Phase.STORING
                 self._ledger.hold(lane[0].position)
         self._turns.gather_anew()

@@ -62,6 +62,10 @@ class Ledger:
         self.strike(delivery)
         self._folded |= dict.fromkeys((*delivery.folded, delivery.position), holder.position)
 
+    def holder_of(self, position: int) -> int:
+        """The position of what was just written down to hold the event at `position`."""
+        return self._folded[position]
+
     def hold(self, position: int) -> None:
         """Let what stands at `position` go out only once this is on disk."""
         self._held.append(position)
