@@ -43,6 +43,7 @@ COMMANDS = {
     "endpoint": ("endpoint:app", "Add, test, pause and watch the endpoints that webhooks go to."),
     "shipment": ("shipment:app", "Put shipments, add what a carrier says, and show what is known."),
     "events": ("events:app", "List, follow, replay and send the events of an account."),
+    "simulate": ("simulate:simulate", "Run the service in a world that does it harm, and check its promises."),
     "verify": ("verify:verify", "Check a captured request: which part of its signature is wrong, and why."),
     "bench": ("bench:bench", "Measure how fast it is on this machine, and how much memory it takes."),
     "doctor": ("doctor:doctor", "Check configuration, database, clock, egress rules and endpoints."),

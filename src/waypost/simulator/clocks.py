@@ -11,7 +11,7 @@ YEARS_OFF_MAX = timedelta(days=20 * 366)
 
 
 class WorldClock:
-    """The clock of a machine. `skew_s` is how far its wall clock is off, `drift` how much faster it goes than it should.
+    """The clock of a machine. `skew_s` is how far its wall clock is off, `drift` by what part it goes too fast.
 
     The monotonic clock goes right and never steps, whatever is done to the other one.
     """

@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass, field
 from waypost.simulator.faults import HARMS
 
 HOURS_MIN, HOURS_MAX = 0.1, 24 * 21.0
-REPORTS_MAX = 400
+REPORTS_MAX = 200
 CALM_RATIO = 0.15  # runs in which few things go wrong: a bug that needs quiet is found there
 # A lease is renewed about a hundred times in a run, so that weeks cost little more than minutes.
-LEASE_EVERY_S_MIN, LEASE_EVERY_S_MAX = 1.5, 4800.0
+LEASE_EVERY_S_MIN, LEASE_EVERY_S_MAX = 1.5, 2400.0
 LEASE_TTL_TO_EVERY = 3.3
 
 
@@ -47,7 +47,7 @@ def draw(seed: int) -> Config:
         processes=processes,
         alone=processes == 1,
         accounts=dice.choice([1, 1, 2]),
-        endpoints=dice.choice([1, 1, 2, 3, 4, 6]),
+        endpoints=dice.choice([1, 1, 2, 2, 3, 4]),
         shipments=max(1, round(reports / dice.choice([3, 6, 10, 20]))),
         reports=reports,
         lease_ttl_s=round(every_s * LEASE_TTL_TO_EVERY, 1),

@@ -78,7 +78,7 @@ HARMS: Mapping[str, Harm] = {
     "receiver_hangs": Harm(Of.RECEIVER_SLOT, "a receiver takes requests and never answers", 0.2),
     "receiver_drips": Harm(Of.RECEIVER_SLOT, "a receiver answers a byte a second", 0.2),
     "receiver_errs": Harm(Of.RECEIVER_SLOT, "a receiver answers 500 now and then", 0.4),
-    "receiver_busy": Harm(Of.RECEIVER_SLOT, "a receiver answers 429, 502, 503 or 504, some with a strange Retry-After", 0.3),
+    "receiver_busy": Harm(Of.RECEIVER_SLOT, "a receiver answers 429, 502, 503 or 504, with strange Retry-After", 0.3),
     "receiver_away": Harm(Of.RECEIVER_SLOT, "a receiver is down", 0.3),
     "receiver_flaps": Harm(Of.RECEIVER_SLOT, "a receiver goes down and comes back every few minutes", 0.2),
     "receiver_gone": Harm(Of.RECEIVER_SLOT, "a receiver answers 410", 0.05),
@@ -101,4 +101,6 @@ HARMS: Mapping[str, Harm] = {
     "endpoint_deleted": Harm(Of.SLOT, "an endpoint is deleted", 0.1),
     "resend_asked": Harm(Of.SLOT, "events are asked for again", 0.5),
     "erasure_asked": Harm(Of.SLOT, "a shipment's personal data are erased", 0.2),
+    "replay_asked": Harm(Of.SLOT, "events are replayed, some to another URL", 0.3),
+    "retention_run": Harm(Of.SLOT, "retention takes all that nobody is owed any more", 0.2),
 }  # fmt: skip

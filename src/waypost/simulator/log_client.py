@@ -35,6 +35,7 @@ class LogClient:
     """What delivery and the API's callers use of the log. Every method may raise Unavailable."""
 
     def __init__(self, process: "Process") -> None:
+        self.vault = process.world.database.vault
         self._process = process
         self._database = process.world.database
 

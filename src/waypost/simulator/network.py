@@ -77,6 +77,7 @@ class Network:
         self._requests = 0
         self._ways: dict[Name, random.Random] = {}
         self._secrets: dict[Name, list[str]] = {}
+        self._secrets_to_be: list[str] = []
         self._dice = world.dice("notices")
 
     def sender(self, process: "Process") -> "WorldSender":
@@ -102,13 +103,20 @@ class Network:
         if secret not in known:
             known.append(secret)
 
+    def will_know(self, secret: str) -> None:
+        """Remember a secret of an endpoint that is being made."""
+        self._secrets_to_be.append(secret)
+
     def signers(self, name: Name, request: SendRequest) -> tuple[str, ...]:
         """Give the secrets that the signatures of a request verify under: the endpoint's own first."""
         headers = request.headers
         message_id, timestamp = headers.get("webhook-id", ""), int(headers.get("webhook-timestamp", "0"))
         missing = set(headers.get("webhook-signature", "").split())
         found = []
-        others = [secret for other, secrets in self._secrets.items() if other != name for secret in secrets]
+        others = [
+            *self._secrets_to_be,
+            *(secret for other, secrets in self._secrets.items() if other != name for secret in secrets),
+        ]
         for secret in [*self._secrets.get(name, ()), *others]:
             if not missing:
                 break

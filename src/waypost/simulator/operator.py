@@ -20,6 +20,7 @@ from waypost.log.accept import AcceptReport
 from waypost.log.records import Answer, EndpointRecord, EndpointSettings
 from waypost.log.transaction import Once, Unit
 from waypost.shipments.report import EraseReport
+from waypost.simulator import upkeep
 from waypost.simulator.clocks import BEGAN_AT_US
 from waypost.simulator.history import EndpointChanged, EndpointSettingsSeen, Name, OperatorAsked, Wishes
 from waypost.simulator.network import a_secret
@@ -38,6 +39,9 @@ SCHEDULES: tuple[tuple[float, ...], ...] = (
     (30.0, 600.0, 3600.0),
 )  # fmt: skip
 RESENDS_MAX = 4
+COALESCE_RATIO = 0.3  # of endpoints
+REPLAYS_ELSEWHERE = 0.25  # of replays, those to another URL
+PLAIN_RATIO = 0.6  # of endpoints, those that get whole events one by one
 
 
 class Operator:
@@ -74,6 +78,8 @@ class Operator:
             "endpoint_deleted": self._delete,
             "resend_asked": self._resend,
             "erasure_asked": self._erase,
+            "replay_asked": self._replay,
+            "retention_run": self._retain,
         }.items():
             for place, at_s in enumerate(world.times_of(name)):
                 world.loop.in_world(at_s, self._befall, name, act, f"{name}/{place}")
@@ -91,6 +97,15 @@ class Operator:
     async def _in_turn(self, act: "Act", account_id: str, key: str) -> None:
         async with self._locks[account_id]:
             await act(account_id, self._world.dice(key))
+        self._left -= 1
+
+    def begin(self, work: Awaitable[None]) -> None:
+        """Do something beside; the operator is not idle before it is done."""
+        self._left += 1
+        self._world.loop.create_task(self._beside(work))
+
+    async def _beside(self, work: Awaitable[None]) -> None:
+        await work
         self._left -= 1
 
     async def resume_all(self) -> None:
@@ -118,7 +133,8 @@ class Operator:
             start = dice.randrange(self._end_of(account_id) + 1)
         unit = units.create_endpoint(account, settings, wants, secret=secret, start=start)
         asked_at = self._world.at
-        answer = await self._insist(account, unit, lambda made: made.endpoint_id)
+        self._world.network.will_know(secret)
+        answer = await self.insist(account, unit, lambda made: made.endpoint_id)
         name = Name(account_id, answer)
         self._world.network.knows(name, secret)
         await self._told(name, asked_at, made=True, start=start)
@@ -142,7 +158,7 @@ class Operator:
         account, endpoint_id = AccountId(name.account_id), EndpointId(name.endpoint_id)
         unit = units.change_endpoint(account, endpoint_id, settings, wants or before.wants)
         asked_at = self._world.at
-        await self._insist(account, unit, lambda changed: changed.endpoint_id)
+        await self.insist(account, unit, lambda changed: changed.endpoint_id)
         await self._told(name, asked_at)
 
     async def _rotate(self, account_id: str, dice: random.Random) -> None:
@@ -153,7 +169,7 @@ class Operator:
         self._world.network.knows(name, secret)
         account, endpoint_id = AccountId(name.account_id), EndpointId(name.endpoint_id)
         asked_at = self._world.at
-        await self._insist(account, units.rotate_secret(account, endpoint_id, secret, overlap_s), lambda _: "")
+        await self.insist(account, units.rotate_secret(account, endpoint_id, secret, overlap_s), lambda _: "")
         await self._told(name, asked_at)
 
     async def _pause_for_a_while(self, account_id: str, dice: random.Random) -> None:
@@ -184,6 +200,18 @@ class Operator:
         del self.endpoints[name]
         unit = units.delete_endpoint(AccountId(name.account_id), EndpointId(name.endpoint_id))
         await self._ask("delete", name, unit)
+
+    async def _replay(self, account_id: str, dice: random.Random) -> None:
+        name = self._any(account_id, dice)
+        if name is not None:
+            self._made += 1
+            to_url = self._url(account_id) if dice.random() < REPLAYS_ELSEWHERE else None
+            await upkeep.replay(self, self._world, name, dice, to_url)
+
+    async def _retain(self, account_id: str, dice: random.Random) -> None:
+        name = self._any(account_id, dice)
+        if name is not None:
+            await upkeep.retain(self._world, name)
 
     async def _resend(self, account_id: str, dice: random.Random) -> None:
         name = self._any(account_id, dice)
@@ -226,10 +254,10 @@ class Operator:
         self, what: str, name: Name, unit: Unit[Any], *, positions: tuple[int, ...] = (), key: str | None = None
     ) -> None:
         asked_at = self._world.at
-        await self._insist(unit.account_id, unit, lambda _: "")
+        await self.insist(unit.account_id, unit, lambda _: "")
         self._world.record(OperatorAsked(self._world.at, asked_at, what, name, positions=positions, key=key))
 
-    async def _insist(self, account: AccountId, unit: Unit[Any], said: Callable[[Any], str]) -> str:
+    async def insist(self, account: AccountId, unit: Unit[Any], said: Callable[[Any], str]) -> str:
         """Have a unit done, however often it has to be asked for; gives what the answer says."""
         self._acts += 1
         once: Once[Any] = Once(
@@ -308,6 +336,18 @@ def _limits(dice: random.Random, lease_ttl_s: float) -> dict[str, Any]:
         "rate_per_second": dice.choice([None, None, None, 0.5, 5.0]),
         "retry_schedule": dice.choice(SCHEDULES),
         "ordering": dice.choice(["shipment", "shipment", "shipment", "none"]),
+        "coalesce": dice.random() < COALESCE_RATIO,
+    } | ({} if dice.random() < PLAIN_RATIO else _form(dice))
+
+
+def _form(dice: random.Random) -> dict[str, Any]:
+    """Draw in which form an endpoint gets its events."""
+    return {
+        "format": dice.choice(["waypost", "cloudevents", "batch", "batch"]),
+        "batch_size": dice.choice([1, 2, 5]),
+        "batch_wait_ms": dice.choice([0, 200, 5000]),
+        "payload": dice.choice(["full", "changes", "reference"]),
+        "personal_data": dice.random() < 0.7,
     }
 
 

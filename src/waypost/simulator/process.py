@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
 from waypost.clock import IdSource
+from waypost.delivery.audience import REMIND_EVERY_S
 from waypost.delivery.dispatch import Dispatcher
 from waypost.delivery.worker import Worker
 from waypost.errors import CallerError
@@ -195,6 +196,7 @@ class Process:
         self.worker = Worker(
             self.log, Dispatcher(self.sender, self.clock), self.clock, self.ids, owner=f"p{number}",
             dice=world.dice(f"jitter/{number}"), lease_ttl_s=config.lease_ttl_s, lease_every_s=config.lease_every_s,
+            remind_every_s=max(REMIND_EVERY_S, config.lease_every_s / 4),
         )  # fmt: skip
         self._calls: list[asyncio.Future[Any]] = []
         self._running = self.spawn(self.worker.run())
@@ -290,7 +292,8 @@ class Process:
     def _write_there(self, do: Callable[[], object], answer: Callable[[object], None]) -> None:
         """Do a group at the database, at its own instant."""
         world = self.world
-        if world.over or (not self.life.alive and self.dice.random() >= COMMITTED_ALTHOUGH_DEAD):
+        dead = not self.life.alive
+        if world.over or (dead and (world.config.alone or self.dice.random() >= COMMITTED_ALTHOUGH_DEAD)):
             return
         trouble, harm = self._trouble()
         world.database.trouble = trouble

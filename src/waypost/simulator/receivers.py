@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 How = Literal["answers", "hangs", "drips", "twice"]
 
 GOOD_S = (0.005, 0.2)
-RETRY_AFTERS = (None, "1", "120", "7200", "0", "-1", "99999999999999999999", "1e9", "soon", "Wed, 02 Dec 2026 10:00:00 GMT",
-                "Fri, 31 Dec 9999 23:59:59 GMT")  # fmt: skip
+RETRY_AFTERS = (
+    None, "1", "120", "7200", "0", "-1", "99999999999999999999", "1e9", "soon", "Wed, 02 Dec 2026 10:00:00 GMT",
+    "Fri, 31 Dec 9999 23:59:59 GMT",
+)  # fmt: skip
 REFUSED_EVENTS = 0.12  # of the events, by one that refuses a few for ever
 LARGE_BYTES = 6_000
 FLAP_S = 240.0

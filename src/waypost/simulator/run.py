@@ -1,4 +1,4 @@
-"""One run: a world is made from a seed, lives through its time, heals, and comes to rest; its history is what remains."""
+"""One run: a world is made from a seed, lives its time, heals and comes to rest; its history is what remains."""
 
 import hashlib
 import sys
@@ -17,6 +17,7 @@ from waypost.simulator.config import Config, draw
 from waypost.simulator.history import Ending, FaultsStopped, History, Name
 from waypost.simulator.loop import current_life
 from waypost.simulator.operator import Operator
+from waypost.simulator.planted import PLANTED
 from waypost.simulator.senders import Senders
 from waypost.simulator.world import World
 
@@ -33,8 +34,6 @@ def run_seed(seed: int, planted: str | None = None, config: Config | None = None
     """
     with ExitStack() as stack:
         if planted is not None:
-            from waypost.simulator.planted import PLANTED
-
             stack.enter_context(PLANTED[planted].apply())
         world = World(seed, config or draw(seed))
         stack.callback(_end, world)
@@ -148,7 +147,7 @@ def _end(world: World) -> None:
 
 @contextmanager
 def _hushed(world: World) -> Iterator[None]:
-    """Keep the product's log lines to the world: an error that no harm explains is written down, the rest is dropped."""
+    """Keep the product's log lines: an error that no harm explains is written down, the rest is dropped."""
 
     def take(_logger: object, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         if method in ("error", "exception", "critical"):

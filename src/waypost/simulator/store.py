@@ -17,7 +17,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
 from waypost.clock import Clock, IdSource
-from waypost.log.committing import Committer
+from waypost.log.committing import Committer, unavailable
 from waypost.log.group import Committed, Request
 from waypost.log.tables import accounts, metadata
 from waypost.log.vault import Vault
@@ -33,7 +33,7 @@ class Killed(BaseException):
     """The process that was committing is dead. Nothing of it catches this."""
 
 
-class _Kept(sqlite3.Connection):
+class _Kept(sqlite3.Connection):  # type: ignore[misc]  # the driver has no types
     """A connection that outlives its closing: the database in memory goes with it."""
 
     def close(self) -> None:
@@ -42,7 +42,7 @@ class _Kept(sqlite3.Connection):
 
 @dataclass(slots=True)
 class Trouble:
-    """What befalls one commit, drawn before it is tried. `commit` is `fails`, `lies`, `kills_before` or `kills_after`."""
+    """What befalls one commit, drawn before it is tried: `fails`, `lies`, `kills_before` or `kills_after`."""
 
     begin_fails: bool = False
     commit: str = ""
@@ -169,7 +169,7 @@ def _begin(connection: Connection) -> None:
         _current().begin()
 
 
-_engine.dialect.do_commit = lambda _connection: _current().commit()  # type: ignore[method-assign]
+_engine.dialect.do_commit = lambda dbapi_connection: _current().commit()  # type: ignore[method-assign]
 
 
 # -- a process's way to it -----------------------------------------------------------------------------------------
@@ -213,7 +213,8 @@ class GroupWriter:
         try:
             self._reachable()
         except OperationalError:
-            self._committer.drop_connection()  # the next connection fails, and the group with it
+            self._committer.drop_connection()
+            return unavailable("The database is away; try again.")
         try:
             return self._committer.do(requests)
         except Killed:

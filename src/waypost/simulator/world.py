@@ -12,9 +12,10 @@ from waypost.simulator.clocks import WorldClock
 from waypost.simulator.config import Config
 from waypost.simulator.faults import HARMS, SLOTS, Of
 from waypost.simulator.history import Committed, Complaint, Fault, Name, Record
+from waypost.simulator.log_client import LogClient
 from waypost.simulator.loop import Life, VirtualLoop
 from waypost.simulator.network import Network
-from waypost.simulator.process import LogClient, Machine, Process
+from waypost.simulator.process import Machine, Process
 from waypost.simulator.receivers import Receivers
 from waypost.simulator.store import Database, Noted, chance
 from waypost.simulator.watching import Changes, in_order
@@ -22,6 +23,7 @@ from waypost.simulator.watching import Changes, in_order
 T = TypeVar("T")
 
 SECONDS_AN_HOUR = 3600.0
+AWAY_S_MAX = 1800.0  # of the database for everybody: waiting workers ask for it every few seconds
 ANSWER_S_MAX = 30.0  # how long a caller of the API waits
 
 
@@ -46,7 +48,7 @@ class World:
         self.harmful = True
         self.over = False
         self.accounts = [f"acc{number}" for number in range(1, config.accounts + 1)]
-        self.loop = VirtualLoop(self.dice("turns"))
+        self.loop = VirtualLoop(self.dice("turns"))  # type: ignore[abstract]  # what is left out is never asked for
         self.loop.on_error = self._broke
         self.database_clock = WorldClock(self.loop)
         self.database = Database(self.accounts, self.database_clock, self._committed)
@@ -188,7 +190,9 @@ class World:
 
     def _database_away(self) -> None:
         ttl_s = self.config.lease_ttl_s
-        self.away_until_s = self.loop.time() + self._choices.choice([0.5, ttl_s * 0.5, ttl_s * 1.5, ttl_s * 4])
+        self.away_until_s = self.loop.time() + self._choices.choice(
+            [0.5, min(ttl_s * 0.5, 300.0), min(ttl_s * 1.5, AWAY_S_MAX), min(ttl_s * 4, AWAY_S_MAX)]
+        )
         self.harm("database_away", until_s=self.away_until_s)
 
     def _step_database_clock(self) -> None:
