@@ -100,6 +100,6 @@ async def _steps(world: "World", make: Callable[[int], Unit[retention.Step]]) ->
         step = await world.insist(lambda log, unit=unit: log.do(log.noted("retention", unit)))  # type: ignore[misc]
         if isinstance(step, CallerError):
             return place
-        place = step.place
+        place = int(step.place)
         if not step.more:
             return place

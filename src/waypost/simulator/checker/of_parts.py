@@ -180,18 +180,30 @@ def _out_of_order(facts: Facts, replay_id: str, sendings: list[Sent]) -> Iterato
 
 
 def _unfinished(facts: Facts, replay_id: str, job: OperatorAsked, sendings: list[Sent]) -> Iterator[Broken]:
+    """What did not come, though nothing else brought it since it was counted; and a job that does not end."""
     if facts.ending is None or not facts.ending.idle or (_held(facts, job.name) and job.detail != "to_url"):
         return
-    taken = {position for one in sendings if one.taken for position in one.began.positions}
-    given_up = {position for position in job.positions if facts.stored((job.name, position), "failed") != NEVER}
-    missing = sorted(set(job.positions) - taken - given_up)
     ended = {id_: (matched, done, state) for _, id_, matched, done, state in facts.ending.replays}.get(replay_id)
-    if ended is not None and (ended[2] == "running" or ended[1] != ended[0] or ended[0] != len(job.positions)):
+    if ended is None or ended[2] in ("cancelled", "failed"):
+        return
+    brought = {position for one in sendings if one.taken for position in one.began.positions}
+    others = {
+        position for position in job.positions for one in facts.sent_at.get((job.name, position), ())
+        if one.over == NEVER or facts.at(one.over) >= job.asked_at
+    }  # fmt: skip
+    gone = {position for position in job.positions if (job.name.account_id, position) in facts.events_gone}
+    missing = sorted(set(job.positions) - brought - others - gone)
+    if ended[2] == "running" or not len(brought) <= ended[0] == len(job.positions):
         yield Broken(
-            words=f"{replay_id} matched {len(job.positions)} events; it ends {ended[2]}, {ended[1]} of {ended[0]} done",
+            words=f"{replay_id} matched {len(job.positions)} events; it ends {ended[2]} with {ended[0]} matched",
             at=facts.ending.at, name=job.name,
         )  # fmt: skip
-    if missing and (ended is None or ended[2] != "cancelled"):
+    if ended[1] > ended[0] or ended[1] < len(brought):
+        yield Broken(
+            words=f"{replay_id} says that {ended[1]} of {ended[0]} events are done, and {len(brought)} were brought",
+            at=facts.ending.at, name=job.name,
+        )  # fmt: skip
+    if missing:
         yield Broken(
             words=f"{replay_id} never brought {len(missing)} of its events, position {missing[0]} among them",
             at=facts.ending.at, name=job.name, position=missing[0],
