@@ -117,7 +117,7 @@ class Service:
 
 @dataclass
 class Receiver:
-    """A receiver in its own process that writes down what arrives, and answers nothing while its gate's file is there."""
+    """A receiver in its own process that writes down what arrives. While the file `gate` is there, it never answers."""
 
     file: Path
     port: int = field(default_factory=free_port)
