@@ -32,6 +32,8 @@ async def test_an_id_is_made_up_when_left_out(api: Client) -> None:
         ({"name": "x", "alert_email": "nobody"}, "/alert_email"),
         ({"name": "x", "time_zone": "Mars/Base"}, "/time_zone"),
         ({"name": "x", "eta_threshold_minutes": -1}, "/eta_threshold_minutes"),
+        ({"name": "x", "stale_after_hours": 0}, "/stale_after_hours"),
+        ({"name": "x", "stale_after_hours": 8761}, "/stale_after_hours"),
         ({"name": "x", "portal": {"origins": ["https://tms.example/path"]}}, "/portal/origins/0"),
         ({"name": "x", "portal": {"accent": "red"}}, "/portal/accent"),
         ({"name": "x", "portal": {"logo_url": "javascript:alert(1)"}}, "/portal/logo_url"),
@@ -52,6 +54,15 @@ async def test_settings_are_changed_in_part_and_reset_by_null(api: Client) -> No
     assert changed["portal"] == {"origins": ["https://tms.example"], "accent": "#155e8a", "logo_url": None}
     reset = (await api.call("PATCH", "/v1/accounts/fossvik", {"alert_email": None, "portal": None})).json()
     assert (reset["alert_email"], reset["eta_threshold_minutes"], reset["portal"]["origins"]) == (None, 30, [])
+
+
+async def test_silence_is_told_after_as_many_hours_as_the_account_sets(api: Client) -> None:
+    assert (await api.call("GET", "/v1/accounts/default")).json()["stale_after_hours"] is None
+    changed = await api.call("PATCH", "/v1/accounts/default", {"stale_after_hours": 48})
+    assert changed.json()["stale_after_hours"] == 48
+    assert (await api.call("GET", "/v1/accounts/default")).json()["stale_after_hours"] == 48
+    off = await api.call("PATCH", "/v1/accounts/default", {"stale_after_hours": None})
+    assert off.json()["stale_after_hours"] is None
 
 
 @pytest.mark.parametrize("patch", [{"name": None}, {"id": "other"}, {"nme": "x"}, {"time_zone": 7}])

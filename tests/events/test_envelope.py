@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from waypost.events.envelope import API_VERSION, encode_account_event, encode_event, instant
-from waypost.events.kinds import TrackingStale, event_type
+from waypost.events.kinds import event_type
 from waypost.ids import AccountId, EventId, ShipmentId
 from waypost.shipments.facts import (
     Actor,
@@ -20,6 +20,7 @@ from waypost.shipments.facts import (
     TrackingEventCorrected,
     TrackingEventRecorded,
     TrackingEventRetracted,
+    TrackingStale,
     UnitStatusChanged,
 )
 from waypost.shipments.model import Document, TrackedUnit, TrackingEvent

@@ -9,7 +9,7 @@ from sqlalchemy.sql import Executable
 from log.builders import DEFAULT
 from log.test_indexes import FINE, plan_of
 from waypost.ids import EndpointId
-from waypost.log import Database, alerts, erasure, expiry, open_database, retention
+from waypost.log import Database, alerts, erasure, expiry, open_database, retention, silence
 
 EP = EndpointId("ep_1")
 # What is sorted or walked whole there is bounded: the running replays, the accounts to tell.
@@ -45,6 +45,7 @@ STATEMENTS: dict[str, Select[tuple[object, ...]]] = {
     "erased positions": erasure.positions_erased_since(DEFAULT, 0),
     "erased among these": erasure.erased_positions(DEFAULT, [1, 2]),
     "accounts with erasures": erasure.erased_accounts(),
+    "quiet shipments": silence.quiet_shipments(DEFAULT, 100, (1, "shp_1"), 50),
 }
 DELETES: dict[str, Delete] = {
     "event": retention.delete_event(),

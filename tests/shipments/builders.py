@@ -31,6 +31,7 @@ from waypost.shipments import (
     TrackingEventRecorded,
     TrackingEventRetracted,
     TrackingReport,
+    TrackingStale,
     UnitStatusChanged,
     apply,
     read_document_value,
@@ -172,6 +173,7 @@ def told(fact: Fact) -> str:
                 TrackingEventRecorded: "recorded",
                 TrackingEventCorrected: "corrected",
                 TrackingEventRetracted: "retracted",
+                TrackingStale: "stale",
             }[type(fact)]
 
 

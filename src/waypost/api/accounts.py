@@ -28,6 +28,7 @@ TABLE = Table("Accounts")
 
 NAME_LENGTH_MAX = 200
 ETA_THRESHOLD_MINUTES_MAX = 7 * 24 * 60
+STALE_AFTER_HOURS_MAX = 365 * 24
 ORIGINS_MAX = 50
 URL_LENGTH_MAX = 2048
 
@@ -77,6 +78,7 @@ _SETTINGS: Mapping[str, Check] = {
     "alert_email": nullable(_form(_EMAIL, "an e-mail address")),
     "time_zone": nullable(_time_zone),
     "eta_threshold_minutes": whole_number(0, ETA_THRESHOLD_MINUTES_MAX),
+    "stale_after_hours": nullable(whole_number(1, STALE_AFTER_HOURS_MAX)),
     "portal": _portal,
 }
 
@@ -147,7 +149,8 @@ async def get_account(call: Call) -> Reply:
 async def patch_account(call: Call) -> Reply:
     """Change what you give, as a JSON merge patch; null brings a field back to its default.
 
-    The ETA threshold applies to the reports after the change.
+    The ETA threshold applies to the reports after the change. With `stale_after_hours` an active shipment that has
+    had no scan for that long is told by `tracking.stale`, once; null turns it off.
     """
     account_id = _account_id(call)
     patch = read_object(await call.body())
@@ -228,6 +231,7 @@ def _account(record: AccountRecord) -> Account:
         alert_email=settings.alert_email,
         time_zone=settings.time_zone,
         eta_threshold_minutes=settings.eta_threshold_minutes,
+        stale_after_hours=settings.stale_after_hours,
         portal=msgspec.json.decode(msgspec.json.encode(settings.portal), type=Portal),
         created_at=record.created_at,
     )

@@ -443,6 +443,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     alert_email: str | None
     time_zone: str | None
     eta_threshold_minutes: int
+    stale_after_hours: int | None
     portal: Portal
     created_at: datetime
 
@@ -457,6 +458,7 @@ class NewAccount(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     alert_email: str | None = None
     time_zone: str | None = None
     eta_threshold_minutes: Annotated[int, Meta(ge=0, le=10_080)] = 15
+    stale_after_hours: Annotated[int, Meta(ge=1, le=8_760)] | None = None
     portal: Portal = Portal()
 
 
@@ -467,6 +469,7 @@ class AccountPatch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     alert_email: str | None = None
     time_zone: str | None = None
     eta_threshold_minutes: Annotated[int, Meta(ge=0, le=10_080)] | None = 15
+    stale_after_hours: Annotated[int, Meta(ge=1, le=8_760)] | None = None
     portal: Portal | None = None
 
 

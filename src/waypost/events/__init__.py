@@ -3,7 +3,7 @@
 from waypost.events.catalogue import CATALOGUE, catalogue_markdown, groups, test_event
 from waypost.events.envelope import API_VERSION, encode_account_event, encode_event, instant
 from waypost.events.filters import Filter, read_filter
-from waypost.events.kinds import EVENT_TYPES, TrackingStale, event_type, is_about_shipment
+from waypost.events.kinds import EVENT_TYPES, event_type, is_about_shipment
 from waypost.events.operations import DeliveryFailedData, EndpointStateData, EventBrief, LastAttempt, endpoint_brief
 from waypost.events.pages import EventType
 from waypost.events.patterns import DEFAULT_PATTERNS, Matcher, Wants, matches, read_patterns
@@ -20,7 +20,6 @@ __all__ = [
     "Filter",
     "LastAttempt",
     "Matcher",
-    "TrackingStale",
     "Wants",
     "catalogue_markdown",
     "encode_account_event",

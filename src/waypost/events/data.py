@@ -29,7 +29,6 @@ from waypost.events.kinds import (
     TRACKING_EVENT_RETRACTED,
     TRACKING_STALE,
     WEBHOOK_TEST,
-    TrackingStale,
 )
 from waypost.events.operations import DeliveryFailedData, EndpointStateData
 from waypost.shipments import facts
@@ -197,7 +196,7 @@ def _unit_status(fact: facts.UnitStatusChanged, shipment: msgspec.Raw) -> msgspe
     return UnitStatusData(shipment=shipment, handling_unit=fact.handling_unit)
 
 
-def _stale(fact: TrackingStale, shipment: msgspec.Raw) -> msgspec.Struct:
+def _stale(fact: facts.TrackingStale, shipment: msgspec.Raw) -> msgspec.Struct:
     return StaleData(shipment=shipment, last_event=fact.last_event)
 
 
@@ -212,7 +211,7 @@ _DATA_OF: Mapping[type[facts.Fact], Callable[[Any, msgspec.Raw], msgspec.Struct]
     facts.TrackingEventCorrected: _corrected,
     facts.TrackingEventRetracted: _retracted,
     facts.UnitStatusChanged: _unit_status,
-    TrackingStale: _stale,
+    facts.TrackingStale: _stale,
 }
 
 

@@ -32,8 +32,6 @@ def _ms(at: datetime) -> int:
 SHIPMENT_ID = ShipmentId(f"shp_{ulid(_ms(BOOKED_AT), 0x5A01_B2C3_D4E5_F607_1829)}")
 ENDPOINT_ID = EndpointId(f"ep_{ulid(_ms(BOOKED_AT) - 86_400_000, 0x2E09_C8B7_A695_8473_6253)}")
 
-_UNHEARD = timedelta(hours=48)
-
 
 class _Told(msgspec.Struct, frozen=True):
     """The fact a story ends in, with the shipment as it was then and the fact's place in its history."""
@@ -56,10 +54,6 @@ def _tell(event_type: str) -> _Told:
             if kinds.event_type(fact) == event_type:
                 told = _Told(fact, state, sequence, step.at)
     assert state is not None, event_type
-    if event_type == kinds.TRACKING_STALE:
-        at = state.updated_at + _UNHEARD
-        fact = kinds.TrackingStale(occurred_at=at, last_event=state.tracking_events[-1])
-        told = _Told(fact, state, sequence + 1, at)
     assert told is not None, event_type
     return told
 

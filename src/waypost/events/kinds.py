@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, get_args
 
 from waypost.shipments import facts
-from waypost.shipments.model import Condition, Status, TrackingEvent
+from waypost.shipments.model import Condition, Status
 
 STATUSES: tuple[str, ...] = get_args(Status)
 CONDITIONS: tuple[str, ...] = get_args(Condition)
@@ -58,15 +58,6 @@ def is_about_shipment(event_type: str) -> bool:
     return event_type.partition(".")[0] in _SHIPMENT_WORDS
 
 
-class TrackingStale(facts.Fact, frozen=True, kw_only=True):
-    """An active shipment was not scanned for a long time. `last_event` is None when it never was.
-
-    No report says this: it is the silence that does, so it is not among the facts of a report.
-    """
-
-    last_event: TrackingEvent | None
-
-
 _TYPE_OF: Mapping[type[facts.Fact], Callable[[Any], str]] = {
     facts.ShipmentCreated: lambda fact: SHIPMENT_CREATED,
     facts.StatusChanged: lambda fact: SHIPMENT_STATUS + fact.status,
@@ -78,7 +69,7 @@ _TYPE_OF: Mapping[type[facts.Fact], Callable[[Any], str]] = {
     facts.TrackingEventCorrected: lambda fact: TRACKING_EVENT_CORRECTED,
     facts.TrackingEventRetracted: lambda fact: TRACKING_EVENT_RETRACTED,
     facts.UnitStatusChanged: lambda fact: HANDLING_UNIT_STATUS + fact.handling_unit.status,
-    TrackingStale: lambda fact: TRACKING_STALE,
+    facts.TrackingStale: lambda fact: TRACKING_STALE,
 }
 
 

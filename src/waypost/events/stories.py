@@ -14,7 +14,7 @@ from waypost.events import kinds
 from waypost.shipments.facts import Actor
 from waypost.shipments.model import CarrierScan, Location
 from waypost.shipments.reading import read_document, read_tracking_events
-from waypost.shipments.report import CancelReport, CarrierReport, DocumentReport, Report, TrackingReport
+from waypost.shipments.report import CancelReport, CarrierReport, DocumentReport, Report, StaleReport, TrackingReport
 
 BOOKED_AT = datetime(2026, 12, 1, 7, 30, tzinfo=UTC)
 
@@ -219,6 +219,11 @@ def _scans(status: str, **other: Any) -> list[Step]:
     return [_document(), *(_scan(before) for before in _BEFORE.get(status, ())), _scan(status, **other)]
 
 
+def _and_silence(steps: list[Step], *, hours: int) -> list[Step]:
+    """The steps, and then nothing for so many hours."""
+    return [*steps, Step(StaleReport(hours), steps[-1].at + timedelta(hours=hours))]
+
+
 def _unit_scans(status: str) -> list[Step]:
     """The document and a scan of one of its two pallets, after the scans of both that lead there."""
     if status == "booked":
@@ -278,12 +283,12 @@ _STORIES: Mapping[str, Callable[[], list[Step]]] = {
     kinds.TRACKING_EVENT_RECORDED: lambda: _scans("in_transit"),
     kinds.TRACKING_EVENT_CORRECTED: lambda: [*_scans("collected"), _collected_anew(later_minutes=30)],
     kinds.TRACKING_EVENT_RETRACTED: lambda: [*_scans("collected"), _collected_anew(later_minutes=0, retracted=True)],
-    kinds.TRACKING_STALE: lambda: _scans("in_transit"),
+    kinds.TRACKING_STALE: lambda: _and_silence(_scans("in_transit"), hours=48),
 }
 
 
 def story(event_type: str) -> list[Step]:
-    """Give the reports that end in an event of the type; for `tracking.stale` silence has to follow them.
+    """Give the reports that end in an event of the type.
 
     Raises KeyError for a type that is not about a shipment.
     """

@@ -30,6 +30,7 @@ from waypost.shipments import (
     encode_state,
     search_keys,
     shipment_json,
+    untold_silence,
 )
 from waypost.shipments.report import CarrierReport, EraseReport, Outcome, Report, apply
 
@@ -352,6 +353,7 @@ def _contents(shipment: _Shipment) -> dict[str, Any]:
     state = shipment.state
     assert state is not None, shipment
     carrier = state.document.carrier or state.carrier.carrier
+    quiet_since = untold_silence(state)
     carrier_id, carrier_name = (carrier.id, carrier.name) if carrier else (None, None)
     return {
         "version": shipment.version,
@@ -362,6 +364,7 @@ def _contents(shipment: _Shipment) -> dict[str, Any]:
         "carrier": carrier_id or carrier_name,
         "carrier_name": carrier_name if carrier_id and carrier_name != carrier_id else None,
         "updated_at": to_micros(state.updated_at),
+        "quiet_since": None if quiet_since is None else to_micros(quiet_since),
         "state": encode_state(state),
     }
 

@@ -28,6 +28,7 @@ class AccountSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     alert_email: str | None = None
     time_zone: str | None = None
     eta_threshold_minutes: int = 15
+    stale_after_hours: int | None = None
     portal: dict[str, msgspec.Raw] = {}
 
 
@@ -426,6 +427,14 @@ class Delivery:
     last_outcome: str | None
     last_status: int | None
     last_duration_us: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class EventBytes:
+    """An event as stored, and the stored events that were folded into it for an endpoint, oldest first."""
+
+    body: bytes
+    folded: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

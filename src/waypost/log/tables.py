@@ -92,6 +92,7 @@ shipments = Table(
     Column("carrier_name", TEXT, comment="its name, where that is another than its id"),
     Column("created_at", INSTANT, nullable=False),
     Column("updated_at", INSTANT, nullable=False),
+    Column("quiet_since", INSTANT, comment="no scan since then, which was not told; none where none is awaited"),
     Column("state", LargeBinary, nullable=False, comment="ShipmentState: all that is known of it"),
     PrimaryKeyConstraint("account_id", "shipment_id", name="shipments_pk"),
     UniqueConstraint("account_id", "reference", name="shipments_reference_once"),
@@ -110,6 +111,14 @@ Index(
     shipments.c.shipment_id,
     sqlite_where=text("condition <> 'ok'"),
     postgresql_where=text("condition <> 'ok'"),
+)
+Index(
+    "shipments_quiet",
+    shipments.c.account_id,
+    shipments.c.quiet_since,
+    shipments.c.shipment_id,
+    sqlite_where=text("quiet_since IS NOT NULL"),
+    postgresql_where=text("quiet_since IS NOT NULL"),
 )
 
 shipment_keys = Table(

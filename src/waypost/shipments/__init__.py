@@ -17,6 +17,7 @@ from waypost.shipments.facts import (
     TrackingEventCorrected,
     TrackingEventRecorded,
     TrackingEventRetracted,
+    TrackingStale,
     UnitStatusChanged,
 )
 from waypost.shipments.model import (
@@ -75,9 +76,11 @@ from waypost.shipments.report import (
     Outcome,
     PatchReport,
     Report,
+    StaleReport,
     TrackingReport,
     apply,
 )
+from waypost.shipments.silence import untold_silence
 from waypost.shipments.state import (
     TRACKING_EVENTS_IN_EVENTS,
     SearchKey,
@@ -137,6 +140,7 @@ __all__ = [
     "ShipmentDocument",
     "ShipmentState",
     "Source",
+    "StaleReport",
     "Status",
     "StatusChanged",
     "Stop",
@@ -151,6 +155,7 @@ __all__ = [
     "TrackingEventRetracted",
     "TrackingNumber",
     "TrackingReport",
+    "TrackingStale",
     "UnitStatusChanged",
     "Window",
     "apply",
@@ -171,5 +176,6 @@ __all__ = [
     "read_tracking_events",
     "search_keys",
     "shipment_json",
+    "untold_silence",
     "view",
 ]

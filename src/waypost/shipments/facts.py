@@ -131,3 +131,9 @@ class UnitStatusChanged(Fact, frozen=True, kw_only=True):
 
     handling_unit: TrackedUnit
     previous: Status | None
+
+
+class TrackingStale(Fact, frozen=True, kw_only=True):
+    """An active shipment was not scanned for a long time. `last_event` is None when it never was."""
+
+    last_event: TrackingEvent | None

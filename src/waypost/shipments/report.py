@@ -13,9 +13,10 @@ import msgspec
 from waypost.errors import Conflict, NotFound
 from waypost.ids import ShipmentId
 from waypost.shipments.erase import blank_state
-from waypost.shipments.facts import Actor, Fact
+from waypost.shipments.facts import Actor, Fact, TrackingStale
 from waypost.shipments.model import Document, Eta, Reason, ShipmentDocument, Source, TrackingEventInput
 from waypost.shipments.patch import patched
+from waypost.shipments.silence import last_scan, untold_silence
 from waypost.shipments.state import ShipmentState, Standing
 from waypost.shipments.working import Working
 
@@ -56,6 +57,12 @@ class EraseReport(msgspec.Struct, frozen=True):
     """The personal data are to go, for good."""
 
 
+class StaleReport(msgspec.Struct, frozen=True):
+    """A look at the silence: one of `after_hours` hours is to be told, once."""
+
+    after_hours: int
+
+
 class CarrierReport(msgspec.Struct, frozen=True, kw_only=True):
     """A carrier's message about one tracking number.
 
@@ -72,7 +79,7 @@ class CarrierReport(msgspec.Struct, frozen=True, kw_only=True):
     source: Source = Source(channel="carrier")
 
 
-Report = DocumentReport | PatchReport | TrackingReport | CancelReport | EraseReport | CarrierReport
+Report = DocumentReport | PatchReport | TrackingReport | CancelReport | EraseReport | StaleReport | CarrierReport
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,6 +129,8 @@ def apply(
             _cancel(work, reason, actor)
         case EraseReport():
             return _erase(known, now)
+        case StaleReport(after_hours):
+            return _tell_silence(known, dt.timedelta(hours=after_hours), now)
         case CarrierReport():
             _apply_carrier(work, report)
         case _:
@@ -197,6 +206,14 @@ def _erase(state: ShipmentState, now: dt.datetime) -> Outcome:
     erased = blank_state(state)
     erased = msgspec.structs.replace(erased, version=state.version + 1, updated_at=now, erased_at=now)
     return Outcome(state=erased, changed=True)
+
+
+def _tell_silence(state: ShipmentState, longest: dt.timedelta, now: dt.datetime) -> Outcome:
+    since = untold_silence(state)
+    if since is None or now - since < longest:
+        return Outcome(state=state)
+    fact = TrackingStale(occurred_at=now, last_event=last_scan(state))
+    return Outcome(state=msgspec.structs.replace(state, silence_told=since), facts=(fact,), changed=True)
 
 
 def _outcome(work: Working) -> Outcome:

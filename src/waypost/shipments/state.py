@@ -66,7 +66,8 @@ class ShipmentState(Part, frozen=True, kw_only=True):
     `document` never holds `status` and `status_at`; those that a document said last stand in `status_said` and
     `status_at_said`. `eta_by` says whose statement of the ETA came last. `announced_eta` is the one that the
     threshold is measured from. `source_updates` holds the carrier's own times of the events it may send again,
-    `twins` the other identities of events whose zone might be guessed elsewhere.
+    `twins` the other identities of events whose zone might be guessed elsewhere. `silence_told` is when
+    the last silence began that was told.
     """
 
     id: ShipmentId
@@ -88,6 +89,7 @@ class ShipmentState(Part, frozen=True, kw_only=True):
     announced_eta: Eta | None = None
     source_updates: dict[str, Instant] = msgspec.field(default_factory=dict)
     twins: dict[str, str] = msgspec.field(default_factory=dict)
+    silence_told: Instant | None = None
     erased_at: Instant | None = None
 
 

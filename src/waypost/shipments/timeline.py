@@ -65,7 +65,7 @@ class Timeline:
         self._is_return = is_return
         self._created_at = created_at
         self._by_id = {event.id: event for event in self.events}
-        self._replaced = _replaced(self.events) if self.events else frozenset()
+        self._replaced = replaced_events(self.events) if self.events else frozenset()
         # What the fold knew after each event: one that comes late changes little of it.
         self._tallies: list[Tally] = [NOTHING] * len(self.events)
         self._units = self._units_named()
@@ -217,7 +217,7 @@ class Timeline:
         return place
 
     def _fold_anew(self) -> None:
-        self._replaced = _replaced(self.events)
+        self._replaced = replaced_events(self.events)
         self._units = self._units_named()
         self._fold = Fold(self._units, is_return=self._is_return)
         self._fold_from(0)
@@ -245,7 +245,8 @@ class Timeline:
         return frozenset(e.handling_unit_id for e in self.events if e.handling_unit_id and self.is_valid(e))
 
 
-def _replaced(events: Iterable[TrackingEvent]) -> frozenset[str]:
+def replaced_events(events: Iterable[TrackingEvent]) -> frozenset[str]:
+    """Give the ids of the events that others have replaced."""
     return frozenset(
         event.supersedes
         for event in events

@@ -10,6 +10,7 @@ from waypost.upkeep.loops import Loop, Loops
 from waypost.upkeep.marking import Marking
 from waypost.upkeep.replaying import ReplayFeeding
 from waypost.upkeep.rewriting import Rewriting, Told
+from waypost.upkeep.silence import Silence
 from waypost.upkeep.sweep import Sweep
 
 
@@ -22,6 +23,7 @@ class Upkeep:
         self._feeding = Loop("replays", ReplayFeeding(log).turn)
         marking = Marking(log, settings.data_dir, without_password(settings.database_url))
         loops = [Loop("mark", marking.turn), Loop("retention", Sweep(log, ages, clock).turn), self._feeding]
+        loops.append(Loop("silence", Silence(log, clock).turn))
         if settings.smtp_url is not None:
             server = read_mail_server(settings.smtp_url, settings.public_url)
             alerting = Alerting(log, SmtpPost(server), clock, sender=server.sender, public_url=settings.public_url)

@@ -203,6 +203,12 @@ def upgrade() -> None:
         sa.Column("carrier_name", TEXT, nullable=True, comment="its name, where that is another than its id"),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("updated_at", sa.BigInteger(), nullable=False),
+        sa.Column(
+            "quiet_since",
+            sa.BigInteger(),
+            nullable=True,
+            comment="no scan since then, which was not told; none where none is awaited",
+        ),
         sa.Column("state", sa.LargeBinary(), nullable=False, comment="ShipmentState: all that is known of it"),
         sa.CheckConstraint("sequence >= 0", name="shipments_sequence_counts_up"),
         sa.CheckConstraint("version >= 1", name="shipments_version_counts_from_one"),
@@ -222,6 +228,14 @@ def upgrade() -> None:
         unique=False,
         sqlite_where=sa.text("condition <> 'ok'"),
         postgresql_where=sa.text("condition <> 'ok'"),
+    )
+    op.create_index(
+        "shipments_quiet",
+        "shipments",
+        ["account_id", "quiet_since", "shipment_id"],
+        unique=False,
+        sqlite_where=sa.text("quiet_since IS NOT NULL"),
+        postgresql_where=sa.text("quiet_since IS NOT NULL"),
     )
     op.create_table(
         "workers",
