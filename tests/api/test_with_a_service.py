@@ -160,3 +160,45 @@ def test_a_delivery_shows_what_was_sent_by_the_settings_of_then(service: Service
     body = msgspec.json.decode(attempt["request"]["body"])
     assert (body["specversion"], body["id"], body["data"]) == ("1.0", put["events"][0]["id"], {})
     assert "rendering" not in attempt
+
+
+def test_a_delivery_shows_the_one_body_that_told_what_was_folded(service: Service) -> None:
+    bodies: list[bytes] = []
+
+    class Keeping(Agreeing):
+        def do_POST(self) -> None:
+            bodies.append(self.rfile.read(int(self.headers["content-length"])))
+            self.send_response(204)
+            self.end_headers()
+
+    with HTTPServer(("127.0.0.1", 0), Keeping) as receiver:
+        serving = threading.Thread(target=receiver.serve_forever)
+        serving.start()
+        url = f"http://127.0.0.1:{receiver.server_port}/"
+        settings = {"url": url, "events": ["shipment.updated"], "coalesce": True, "payload": "changes"}
+        _, endpoint = service.call("POST", "/v1/endpoints", settings)
+        path = f"/v1/endpoints/{endpoint['id']}"
+        service.call("POST", f"{path}/pause")
+        service.call("PUT", "/v1/shipments/SO-1", {"tags": []})
+        puts = [service.call("PUT", "/v1/shipments/SO-1", {"tags": list("abc"[:count])})[1] for count in (1, 2, 3)]
+        service.call("POST", f"{path}/resume")
+        delivery = f"{path}/deliveries/{puts[-1]['events'][0]['id']}"
+        wait_for(lambda: service.call("GET", delivery)[1]["state"] == "delivered", "the delivery")
+        (attempt,) = service.call("GET", delivery)[1]["attempts"]
+        receiver.shutdown()
+        serving.join()
+    assert [attempt["request"]["body"].encode()] == bodies
+    assert [change["new"] for change in msgspec.json.decode(bodies[0])["data"]["changes"]] == ["a", "b", "c"]
+
+
+def test_a_delivery_that_came_to_no_request_shows_none(service: Service) -> None:
+    auth = {"type": "oauth2_client_credentials", "client_id": "waypost", "client_secret": "canary"}
+    token_url = f"http://127.0.0.1:{free_port()}/token"
+    settings = {"url": "http://127.0.0.2:8080/", "auth": auth | {"token_url": token_url}}
+    _, endpoint = service.call("POST", "/v1/endpoints", settings)
+    _, put = service.call("PUT", "/v1/shipments/SO-1", {})
+    delivery = f"/v1/endpoints/{endpoint['id']}/deliveries/{put['events'][0]['id']}"
+    wait_for(lambda: service.call("GET", delivery)[1]["attempts"], "the attempt")
+    attempt = service.call("GET", delivery)[1]["attempts"][0]
+    assert (attempt["request"]["headers"], attempt["request"]["body"]) == ({}, "")
+    assert attempt["outcome"] == "refused"

@@ -21,7 +21,7 @@ from log.builders import (
 from waypost.clock import from_micros
 from waypost.errors import BadRequest, NotFound
 from waypost.ids import AccountId, EndpointId
-from waypost.log import Delivery, DeliveryFilter, EndpointRecord, Log, LogRow, units
+from waypost.log import Delivery, DeliveryFilter, EndpointRecord, EventBytes, Log, LogRow, units
 
 
 async def told(log: Log, endpoint: EndpointRecord, **wanted: Any) -> list[Delivery]:
@@ -125,8 +125,8 @@ async def test_a_delivery_waits_for_the_one_before_it_and_never_for_a_resend(log
 
 async def test_one_delivery_comes_with_its_attempts_in_order_and_the_bytes(log: Log, mixed: Mixed) -> None:
     endpoint, rows = mixed
-    delivery, attempts, body = await log.get_delivery(*endpoint_name(endpoint), rows[1].event_id)
-    assert (delivery.state, body) == ("failed", rows[1].body)
+    delivery, attempts, sent_of = await log.get_delivery(*endpoint_name(endpoint), rows[1].event_id)
+    assert (delivery.state, sent_of) == ("failed", EventBytes(rows[1].body))
     assert [(attempt.number, attempt.verdict) for attempt in attempts] == [(1, "retrying"), (2, "failed")]
 
 

@@ -12,15 +12,18 @@ from waypost.api.operations import Access, Answer, Table
 from waypost.api.queries import CURSOR, LIMIT, EventTypes, Instant, OneOf, Text
 from waypost.api.reply import Reply, json_reply
 from waypost.api.shapes import Delivery, DeliverySummary, Page
+from waypost.delivery.result import Rendering
 from waypost.errors import BadRequest, FieldError
 from waypost.events.own_types import may_be_own
 from waypost.events.patterns import check_patterns
 from waypost.events.rendering import render_in
 from waypost.ids import EndpointId
-from waypost.log import Attempt, DeliveryFilter, units
+from waypost.log import Attempt, DeliveryFilter, EventBytes, units
 from waypost.log import Delivery as DeliveryRecord
 
 TABLE = Table("Deliveries")
+
+WHOLE = Rendering(payload="full", personal_data=True, format="waypost")
 
 STATES = ("delivered", "failed", "retrying", "waiting", "skipped")
 
@@ -63,11 +66,12 @@ async def list_deliveries(call: Call) -> Reply:
 async def get_delivery(call: Call) -> Reply:
     """Give one delivery with its attempts: request, answer, and where the time went. The first comes first.
 
-    Of a batch, each delivery shows its own event in the body of the request.
+    Of a batch, each delivery shows its own event in the body of the request, and `batch_id` says what it went in.
     """
-    delivery, attempts, body = await call.services.log.get_delivery(
+    delivery, attempts, sent_of = await call.services.log.get_delivery(
         call.account_id, _endpoint_id(call), _event_id(call)
     )
+    bodies = _Bodies(sent_of)
     shown = {
         "event_id": delivery.event_id,
         "type": delivery.type,
@@ -76,7 +80,7 @@ async def get_delivery(call: Call) -> Reply:
         "state_reason": delivery.state_reason,
         "next_attempt_at": delivery.next_attempt_at,
         "waits_for": delivery.waits_for,
-        "attempts": [_attempt(attempt, body) for attempt in attempts],
+        "attempts": [_attempt(attempt, bodies) for attempt in attempts],
     }
     return json_reply(shown)
 
@@ -131,10 +135,28 @@ def _summary(delivery: DeliveryRecord) -> DeliverySummary:
     )
 
 
-def _attempt(attempt: Attempt, event: bytes) -> dict[str, Any]:
-    """The attempt as it was written down, with what it sent of the event, by the settings of then."""
+class _Bodies:
+    """What requests carried of one event. Each way of making it is gone once, however many there were."""
+
+    def __init__(self, sent_of: EventBytes) -> None:
+        self._sent_of = sent_of
+        self._made: dict[Rendering, str] = {}
+
+    def of(self, rendering: Rendering) -> str:
+        """Give the body by the settings of then."""
+        if rendering not in self._made:
+            body, folded = self._sent_of.body, self._sent_of.folded
+            made = render_in(
+                rendering.format, body, folded, payload=rendering.payload, personal_data=rendering.personal_data
+            )
+            self._made[rendering] = made.decode()
+        return self._made[rendering]
+
+
+def _attempt(attempt: Attempt, bodies: _Bodies) -> dict[str, Any]:
+    """The attempt as it was written down, with what it sent of the event; nothing where it came to no request."""
     shown: dict[str, Any] = msgspec.json.decode(attempt.detail)
-    rendering = shown.pop("rendering", None)
-    shown["request"]["body"] = (render_in(rendering.pop("format"), event, **rendering) if rendering else event).decode()
+    rendering = msgspec.convert(shown.pop("rendering", None), Rendering | None) or WHOLE
+    shown["request"]["body"] = bodies.of(rendering) if shown["request"]["headers"] else ""
     shown["verdict"] = attempt.verdict
     return shown

@@ -17,7 +17,16 @@ from waypost.log.cursors import read_position_cursor, write_cursor
 from waypost.log.events import first_position_since, log_end, read_events_at, shipment_id_of
 from waypost.log.leases import pending_columns
 from waypost.log.owed import Judge, types_of_account
-from waypost.log.records import Attempt, Delivery, DeliveryFilter, EndpointRecord, Page, PendingRow, Stats
+from waypost.log.records import (
+    Attempt,
+    Delivery,
+    DeliveryFilter,
+    EndpointRecord,
+    EventBytes,
+    Page,
+    PendingRow,
+    Stats,
+)
 from waypost.log.tables import attempts, events, folded, pending, shipments
 
 CANDIDATES = 200  # looked at in one step
@@ -56,19 +65,23 @@ def _is_wanted(wanted: DeliveryFilter, delivery: Delivery) -> bool:
 
 def read_delivery(
     connection: Connection, endpoint: EndpointRecord, event_id: str
-) -> tuple[Delivery, list[Attempt], bytes]:
-    """Give how an event stands at an endpoint, its last attempts, the first first, and the event's bytes.
+) -> tuple[Delivery, list[Attempt], EventBytes]:
+    """Give how an event stands at an endpoint, its last attempts, the first first, and what its body is made of.
 
-    An event that the endpoint did not ask for is `skipped`. NotFound when there is no such event.
+    An event that the endpoint did not ask for is `skipped`. NotFound when there is no such event. What was folded into
+    it is left out where retention took it.
     """
     columns = events.c
     place = select(columns.position).where(columns.account_id == endpoint.account_id, columns.event_id == event_id)
     position = None if "\0" in event_id else connection.execute(place).scalar()
     if position is None:
         raise NotFound(f'There is no event "{event_id}".')
-    (event,) = read_events_at(connection, endpoint.account_id, [position])
-    made = connection.execute(attempts_at(endpoint.account_id, endpoint.endpoint_id, position)).all()
-    return delivery_at(connection, endpoint, position), [_attempt(row) for row in reversed(made)], event.body
+    key = (endpoint.account_id, endpoint.endpoint_id)
+    held = connection.execute(positions_held_by(*key, position)).scalars().all()
+    *older, event = read_events_at(connection, endpoint.account_id, [*held, position])
+    made = connection.execute(attempts_at(*key, position)).all()
+    sent_of = EventBytes(event.body, tuple(row.body for row in older))
+    return delivery_at(connection, endpoint, position), [_attempt(row) for row in reversed(made)], sent_of
 
 
 def delivery_at(connection: Connection, endpoint: EndpointRecord, position: int) -> Delivery:
@@ -365,6 +378,13 @@ def positions_folded(account_id: AccountId, endpoint_id: EndpointId, floor: int,
     columns = folded.c
     mine = select(columns.position).where(columns.account_id == account_id, columns.endpoint_id == endpoint_id)
     return mine.where(columns.position > floor, columns.position < before).order_by(columns.position.desc())
+
+
+def positions_held_by(account_id: AccountId, endpoint_id: EndpointId, into: int) -> Select[Any]:
+    """The positions that were folded into the event at `into`. Walks folded_by_holder."""
+    columns = folded.c
+    mine = select(columns.position).where(columns.account_id == account_id, columns.endpoint_id == endpoint_id)
+    return mine.where(columns.into_position == into)
 
 
 def holders_of(account_id: AccountId, endpoint_id: EndpointId, positions: Sequence[int]) -> Select[Any]:

@@ -47,6 +47,7 @@ from waypost.log.records import (
     DeliveryFilter,
     EndpointRecord,
     EndpointWrite,
+    EventBytes,
     IntakeMessage,
     Lease,
     LoadedEndpoint,
@@ -332,8 +333,8 @@ class Log:
 
     async def get_delivery(
         self, account_id: AccountId, endpoint_id: EndpointId, event_id: str
-    ) -> tuple[Delivery, list[Attempt], bytes]:
-        """Give how one event stands at an endpoint, its attempts in order, and the event's bytes, or raise NotFound."""
+    ) -> tuple[Delivery, list[Attempt], EventBytes]:
+        """Give how one event stands at an endpoint, its attempts in order, and what it is sent of, or NotFound."""
         return await self._of_endpoint(
             account_id,
             endpoint_id,
@@ -367,9 +368,7 @@ class Log:
 
     async def get_replay(self, account_id: AccountId, endpoint_id: EndpointId, replay_id: str) -> ReplayRecord:
         """Give a replay of an endpoint with its progress, or raise NotFound."""
-        return await self._read(
-            lambda connection: replays.read_replay(connection, account_id, endpoint_id, replay_id)
-        )
+        return await self._read(lambda connection: replays.read_replay(connection, account_id, endpoint_id, replay_id))
 
     async def list_replays(
         self, account_id: AccountId, endpoint_id: EndpointId, limit: int = 50, cursor: str | None = None
