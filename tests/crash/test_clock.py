@@ -64,7 +64,7 @@ def test_a_retry_is_neither_forgotten_nor_early_when_the_clock_jumps(
     assert began + timedelta(seconds=540) <= due <= datetime.now(UTC) + timedelta(seconds=660)
 
 
-def test_a_retry_waits_no_longer_than_the_longest_of_its_schedule_though_a_restart_finds_the_clock_ten_years_back(
+def test_a_retry_waits_no_longer_than_its_schedule_says_though_a_restart_finds_the_clock_ten_years_back(
     service: Service, endpoint: str
 ) -> None:
     set_clock(service.folder, timedelta())

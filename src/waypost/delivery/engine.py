@@ -29,7 +29,7 @@ from waypost.delivery.packing import Packer
 from waypost.delivery.parcels import Batch, Delivery, Lane, Parcel, Phase
 from waypost.delivery.persisting import Ledger
 from waypost.delivery.probing import Probes, next_probe, note_probe
-from waypost.delivery.schedule import RETRY_AFTER_S_MAX, SECOND, hold_until, next_attempt_at, spread
+from waypost.delivery.schedule import RETRY_AFTER_S_MAX, SECOND, hold_until, next_attempt_at
 from waypost.delivery.signals import (
     Answer,
     AttemptEnded,
@@ -211,9 +211,7 @@ class Engine:
         key = f"#{row.position}" if resend and not self.settings.ordered else row.key
         delivery = Delivery(row.position, key, row.attempts, type_name=row.type, subject=row.key)
         delivery.failures = row.failures
-        # No retry is further off than the schedule says, whatever the clock did meanwhile.
-        longest = spread(max((*self.settings.retry_schedule_s, 24 * 3600.0)), 1.0)
-        delivery.due_at = min(row.due_at, now + longest)
+        delivery.due_at = min(row.due_at, self._due_at_latest(row.failures, now))
         if resend and not row.failures:
             delivery.due_at = min(delivery.due_at, now)  # asked for, and not tried since: whatever the clock did
         delivery.first_attempt_at = row.first_attempt_at
@@ -233,6 +231,11 @@ class Engine:
         if row.state is not PendingState.WAITING and delivery.phase is Phase.READY:
             self._turns.retry(delivery, delivery.due_at)
         return delivery
+
+    def _due_at_latest(self, failures: int, now: int) -> int:
+        """No retry is further off than its own wait, or the endpoint's hold, says, whatever the clock did meanwhile."""
+        own_wait = next_attempt_at(now, max(failures, 1), self.settings.retry_schedule_s, jitter=1.0)
+        return max(own_wait or now, self.standing.held_until or 0)
 
     def _take_up_batch(self, members: list[Delivery], now: int) -> None:
         batch = self._packer.take_up(members)
