@@ -25,11 +25,10 @@ def run(bench: Bench) -> Result:
         made = add_endpoints(herd, [{"url": url, "events": ["shipment.created"]} for url in urls])
         tell_endpoints(herd, made, "pause")
         load(herd, "held-", range(1, held + 1), padding)
-        caller = OneByOne(account, padding)
-        _put(caller, "warm", 20)
-        rest()
-        sent_ns = _put(caller, "quiet", samples)
-        with ThreadPoolExecutor(1) as beside:
+        with OneByOne(account, padding) as caller, ThreadPoolExecutor(1) as beside:
+            _put(caller, "warm", 20)
+            rest()
+            sent_ns = _put(caller, "quiet", samples)
             bench.say("herd: resuming all")
             resuming = beside.submit(tell_endpoints, herd, made, "resume")
             number = 0

@@ -52,9 +52,10 @@ def run(bench: Bench) -> Result:
 
 def _put_all(account: Account, receiver: Receiver, prefix: str, count: int, padding: int) -> list[Put]:
     """PUT shipments, each once the one before has arrived."""
-    caller, made = OneByOne(account, padding), list[Put]()
-    for number in range(1, count + 1):
-        time.sleep(PAUSE_S)
-        made.append(caller.put(f"{prefix}{number}", number))
-        receiver.wait_for(number * SHIPMENT_EVENTS)
+    made: list[Put] = []
+    with OneByOne(account, padding) as caller:
+        for number in range(1, count + 1):
+            time.sleep(PAUSE_S)
+            made.append(caller.put(f"{prefix}{number}", number))
+            receiver.wait_for(number * SHIPMENT_EVENTS)
     return made

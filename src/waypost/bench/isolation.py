@@ -66,13 +66,14 @@ def _latencies_ms(
 ) -> list[float]:
     """PUT shipments at a steady pace and give how long the event of each took to each endpoint."""
     receiver.ask("reset")
-    caller, sent_ns = OneByOne(account, padding), dict[str, int]()
+    sent_ns: dict[str, int] = {}
     next_at = time.monotonic()
-    for number in range(1, shipments + 1):
-        time.sleep(max(0.0, next_at - time.monotonic()))
-        next_at += PERIOD_S
-        made = caller.put(f"{prefix}{number}", number)
-        sent_ns[made.event_ids[0]] = made.sent_ns
+    with OneByOne(account, padding) as caller:
+        for number in range(1, shipments + 1):
+            time.sleep(max(0.0, next_at - time.monotonic()))
+            next_at += PERIOD_S
+            made = caller.put(f"{prefix}{number}", number)
+            sent_ns[made.event_ids[0]] = made.sent_ns
     receiver.wait_for(shipments * endpoints)
     instants: dict[str, int] = receiver.ask("instants")
     return [(at_ns - sent_ns[name.partition(" ")[2]]) / 1e6 for name, at_ns in instants.items()]

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http.client import HTTPConnection
-from typing import Literal
+from typing import Literal, Self
 
 import aiohttp
 import msgspec
@@ -131,12 +131,18 @@ class Put:
 
 
 class OneByOne:
-    """PUTs new shipments one at a time on a connection that is kept."""
+    """PUTs new shipments one at a time on a connection that is kept. Use it in a `with` statement."""
 
     def __init__(self, account: Account, padding: int) -> None:
         self._connection = HTTPConnection("127.0.0.1", account.service.port, timeout=PATIENCE_S)
         self._headers = {"authorization": f"Bearer {account.token}", "content-type": "application/json"}
         self._padding = padding
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
 
     def put(self, reference: str, number: int) -> Put:
         """PUT one. Raises BenchmarkFailed unless it is new."""

@@ -89,9 +89,10 @@ def _failing(account: Account) -> int:
 
 
 def _answers_ms(account: Account, count: int, padding: int) -> list[float]:
-    caller, answers = OneByOne(account, padding), list[float]()
-    for number in range(1, count + 1):
-        made = caller.put(f"one-{number}", number)
-        answers.append((made.answered_ns - made.sent_ns) / 1e6)
-        time.sleep(0.01)
+    answers: list[float] = []
+    with OneByOne(account, padding) as caller:
+        for number in range(1, count + 1):
+            made = caller.put(f"one-{number}", number)
+            answers.append((made.answered_ns - made.sent_ns) / 1e6)
+            time.sleep(0.01)
     return answers
