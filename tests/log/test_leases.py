@@ -188,6 +188,26 @@ async def test_an_owner_that_missed_a_resume_does_not_undo_it(log: Log) -> None:
     assert (await log.get_endpoint(*endpoint_name(endpoint))).state == "active"
 
 
+async def test_a_resume_is_told_with_itself_though_nobody_delivers(log: Log) -> None:
+    endpoint = await owned(log)
+    await log.persist([a_write(endpoint, standing=Standing(health="suspended", last_success_at=0))])
+    await log.do(units.resume_endpoint(*endpoint_name(endpoint)))
+    await log.do(units.resume_endpoint(*endpoint_name(endpoint)))  # it goes on already
+    (row,) = await log_rows(log)
+    told = msgspec.json.decode(row.body)
+    assert (row.type, row.key) == ("endpoint.resumed", endpoint.endpoint_id)
+    assert (told["data"]["state"], told["data"]["endpoint"]["id"]) == ("active", endpoint.endpoint_id)
+
+
+async def test_what_an_owner_saw_before_a_resume_is_not_told_after_it(log: Log) -> None:
+    endpoint = await owned(log)
+    await log.persist([a_write(endpoint, standing=Standing(health="suspended"))])
+    await log.do(units.resume_endpoint(*endpoint_name(endpoint)))
+    late = Standing(health="failing")
+    await log.persist([a_write(endpoint, standing=late, announcements=(announcement(endpoint),))])
+    assert [row.type for row in await log_rows(log)] == ["endpoint.resumed"]
+
+
 async def test_what_happens_to_an_endpoint_is_told_in_the_log(log: Log) -> None:
     endpoint = await owned(log)
     await put(log)
@@ -250,3 +270,16 @@ async def test_a_resend_of_an_unknown_event_is_not_found(log: Log) -> None:
     endpoint = await owned(log)
     with pytest.raises(NotFound):
         await log.do(units.resend(DEFAULT, endpoint.endpoint_id, "evt_unknown"))
+
+
+async def test_what_was_folded_is_settled_and_goes_with_the_event_that_holds_it(log: Log) -> None:
+    endpoint = await owned(log)
+    await put(log)
+    await put(log, "SO-2")
+    row = (await log_rows(log))[2]
+    await log.persist([a_write(endpoint, cursor=2, pending_put=(a_pending(row),), folded=((1, 3), (2, 3), (3, 4)))])
+    loaded = await log.load_endpoint(*endpoint_name(endpoint))
+    assert (loaded.settled_past_cursor, loaded.folded) == ({3}, {3: (1, 2), 4: (3,)})
+    await log.persist([a_write(endpoint, folded=((1, 4), (2, 4)), pending_gone=(3,), cursor=3)])
+    loaded = await log.load_endpoint(*endpoint_name(endpoint))
+    assert (loaded.settled_past_cursor, loaded.folded) == (frozenset(), {4: (1, 2, 3)})

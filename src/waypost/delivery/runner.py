@@ -50,6 +50,7 @@ from waypost.delivery.translating import (
 from waypost.events.patterns import Wants, matcher_of
 from waypost.ids import AccountId, EndpointId, EventId
 from waypost.log.erasure import erase_answer
+from waypost.log.leases import STATE_CHANGES
 from waypost.log.records import (
     Announcement,
     AttemptRow,
@@ -233,6 +234,8 @@ class Runner:
         if (before.url, before.auth) != (endpoint.settings.url, endpoint.settings.auth):
             self._host.dispatcher.forget(*self.key)
         paused = endpoint.paused_at is not None
+        if resumed:
+            self._tell_nothing_of_the_resume()
         if resumed or (self.engine.paused and not paused):
             self.give(Resumed(paused=paused))
         elif paused:
@@ -246,6 +249,12 @@ class Runner:
         if is_latest:
             self._judge_what_waits()
         self.give(LogGrew(loaded.log_position))
+
+    def _tell_nothing_of_the_resume(self) -> None:
+        """Leave that to the log, which was told with the resume itself, and forget what was seen before it."""
+        self._health = Health.ACTIVE
+        unstored = self.unstored
+        unstored.announcements = [one for one in unstored.announcements if one.type not in STATE_CHANGES]
 
     def _judge_what_waits(self) -> None:
         self._outdated = False

@@ -15,9 +15,12 @@ from sqlalchemy import Connection, Row, Select, and_, bindparam, delete, insert,
 
 from waypost.clock import from_micros, to_micros
 from waypost.errors import InvalidDocument, NotFound
+from waypost.events.kinds import ENDPOINT_RESUMED
+from waypost.events.operations import EndpointStateData, endpoint_brief
 from waypost.events.patterns import Wants
 from waypost.ids import AccountId, EndpointId
 from waypost.log import auditing, signing_keys
+from waypost.log.appending import append_event
 from waypost.log.cursors import page_of, read_name_cursor
 from waypost.log.database import insert_into
 from waypost.log.events import first_position_since, log_end
@@ -33,6 +36,8 @@ from waypost.log.records import (
 from waypost.log.tables import endpoint_secrets, endpoint_versions, endpoints
 from waypost.log.transaction import Tx, Unit
 from waypost.log.vault import Vault, place
+
+REPLAY_PREFIX = "job_"  # of the endpoints that replays to another URL have for themselves
 
 
 class _Sealed(msgspec.Struct):
@@ -161,10 +166,35 @@ def resume_endpoint(account_id: AccountId, endpoint_id: EndpointId) -> Unit[Endp
                 "updated_at": tx.now_us,
             }
             tx.connection.execute(update(endpoints).where(_one(account_id, endpoint_id)).values(**healthy))
+        if before.standing.health != "active":
+            _tell_resumed(tx, before)
         tx.changed_endpoints.add((account_id, endpoint_id))
         return read_endpoint(tx.connection, tx.vault, account_id, endpoint_id)
 
     return Unit(account_id, work)
+
+
+def _tell_resumed(tx: Tx, before: EndpointRecord) -> None:
+    """Put it in the log in the same transaction: who delivers to the endpoint may be gone before it hears of it."""
+    if before.endpoint_id.startswith(REPLAY_PREFIX):
+        return  # how a replay to another URL fares is told by its job, and is nobody's event
+    success = before.standing.last_success_at
+    data = EndpointStateData(
+        endpoint=endpoint_brief(before.endpoint_id, before.settings.description, before.settings.url),
+        state="active",
+        state_reason=None,
+        state_since=tx.now,
+        last_success_at=None if success is None else from_micros(success),
+    )
+    append_event(
+        tx,
+        before.account_id,
+        ENDPOINT_RESUMED,
+        msgspec.json.encode(data),
+        key=before.endpoint_id,
+        event_id=tx.ids.event_id(tx.now),
+        occurred_at=tx.now,
+    )
 
 
 def rotate_secret(

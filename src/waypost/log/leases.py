@@ -30,10 +30,11 @@ from sqlalchemy import (
     update,
 )
 
+from waypost.events.kinds import ENDPOINT_FAILING, ENDPOINT_RESUMED, ENDPOINT_SUSPENDED
 from waypost.ids import AccountId, EndpointId
 from waypost.log.appending import append_event
 from waypost.log.database import database_now, execute_many, insert_into
-from waypost.log.endpoints import no_endpoint, read_endpoints
+from waypost.log.endpoints import REPLAY_PREFIX, no_endpoint, read_endpoints
 from waypost.log.erasure import blank_late_answers
 from waypost.log.events import log_ends
 from waypost.log.owed import LAST_WORDS
@@ -44,8 +45,8 @@ from waypost.log.vault import Vault
 
 NAMES_A_STATEMENT = 1_000  # two values each; PostgreSQL takes 65,535, SQLite 32,766
 TAKING_LOCK = 0x7761_7970  # "wayp": a number of our own among the advisory locks of the database
+STATE_CHANGES = frozenset({ENDPOINT_FAILING, ENDPOINT_RESUMED, ENDPOINT_SUSPENDED})
 NO_ACCOUNT = AccountId("")  # leases belong to workers, not to accounts
-REPLAY_PREFIX = "job_"  # of the endpoints that replays to another URL have for themselves
 
 Name = tuple[AccountId, EndpointId]
 
@@ -281,11 +282,14 @@ def persist(writes: Sequence[EndpointWrite]) -> Unit[set[Name]]:
         good = [
             write for write in writes if stored.get((write.account_id, write.endpoint_id), (None,))[0] == write.epoch
         ]
-        _store_endpoints(tx, good, {name: row[1] for name, row in stored.items()})
+        versions = {name: row[1] for name, row in stored.items()}
+        _store_endpoints(tx, good, versions)
         _store_rows(tx, good)
         for write in good:
+            outdated = write.standing is not None and not _is_current(write, write.standing, versions)
             for announcement in write.announcements:
-                _announce(tx, write.account_id, write.endpoint_id, announcement)
+                if not (outdated and announcement.type in STATE_CHANGES):  # it has been told since that it goes on
+                    _announce(tx, write.account_id, write.endpoint_id, announcement)
         return names - {(write.account_id, write.endpoint_id) for write in good}
 
     return Unit(NO_ACCOUNT, work, others=tuple(write.account_id for write in writes if write.announcements))
@@ -307,12 +311,17 @@ def _store_endpoints(tx: Tx, writes: Sequence[EndpointWrite], versions: dict[Nam
         row = _of(write)
         if write.cursor is not None:
             row["cursor"] = write.cursor
-        if write.standing is not None and write.standing.version == versions[write.account_id, write.endpoint_id]:
+        if write.standing is not None and _is_current(write, write.standing, versions):
             row |= _standing_columns(write.standing)
         if len(row) > len(_of(write)):
             rows_by_columns.setdefault(tuple(row), []).append(row)
     for rows in rows_by_columns.values():
         execute_many(tx.connection, update_endpoint(), rows)
+
+
+def _is_current(write: EndpointWrite, standing: Standing, versions: dict[Name, int]) -> bool:
+    """Whether nobody resumed the endpoint since its owner loaded it."""
+    return standing.version == versions[write.account_id, write.endpoint_id]
 
 
 def _standing_columns(standing: Standing) -> dict[str, object]:
