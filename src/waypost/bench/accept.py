@@ -13,7 +13,7 @@ RATIO_GOAL = 1.15
 
 def run(bench: Bench) -> Result:
     """Measure in turn an account with one endpoint, one with a thousand that want nothing, one with as many paused."""
-    requests, rounds = bench.sized(4_000, 320), bench.sized(9, 2)
+    requests, rounds = bench.sized(3_000, 320), bench.sized(8, 2)
     endpoints = bench.sized(ENDPOINTS, 50)
     unwanted = {"events": ["shipment.status.delivered"]}
     paused = {"events": ["shipment.*"]}

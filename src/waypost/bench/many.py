@@ -44,6 +44,7 @@ def run(bench: Bench) -> Result:
         bench.say(f"many: {puts} PUTs, one at a time")
         beside_ms, alone_ms = _answers_ms(account, puts, padding), _answers_ms(empty, puts, padding)
         rest()
+        scrapes_ms = [_scrape_ms(service) for _ in range(bench.sized(20, 3))]
         resident_mb, peak_mb = service.resident_mb(), service.peak_mb()
     return Result(
         NAME,
@@ -64,6 +65,7 @@ def run(bench: Bench) -> Result:
             Figure("answer to a PUT, p99", quantile(beside_ms, 0.99), "ms"),
             Figure("answer to a PUT, p50, of an account without endpoints", quantile(alone_ms, 0.5), "ms"),
             Figure("answer to a PUT, p99, of an account without endpoints", quantile(alone_ms, 0.99), "ms"),
+            Figure("a look at /metrics, p50", quantile(scrapes_ms, 0.5), "ms"),
             Figure("made", endpoints / making_s, "endpoints/s"),
         ],
     )
@@ -86,6 +88,15 @@ def _failing(account: Account) -> int:
         if page["next"] is None:
             return found
         page = account.call("GET", f"{path}&cursor={page['next']}")
+
+
+def _scrape_ms(service: Service) -> float:
+    """Read the metrics as a monitoring system does; its gauges are counted over all endpoints."""
+    began = time.monotonic()
+    told = service.call(service.operator_token, "GET", "/metrics")
+    if b"waypost_endpoints_held" not in told:
+        raise BenchmarkFailed("/metrics does not tell how many endpoints are held")
+    return (time.monotonic() - began) * 1000
 
 
 def _answers_ms(account: Account, count: int, padding: int) -> list[float]:
