@@ -12,7 +12,8 @@ from service_process import Receiver, Service, wait_for
 SHIPMENTS = 40
 SENDERS = 8
 KILLS = 4
-WRITES_BETWEEN_KILLS = 150
+WRITES_BETWEEN_KILLS = range(30, 300)
+SEED = 20261201  # of the moments at which it is killed
 
 
 class Senders:
@@ -58,7 +59,7 @@ class Senders:
 
 @pytest.fixture
 def killed_again_and_again(tmp_path):
-    """The service after four kills under load and a quiet end, the receiver, and what was acknowledged."""
+    """The service after kills at random moments under load and a quiet end, the receiver, and what was acknowledged."""
     receiver = Receiver(tmp_path / "arrivals.jsonl").start()
     service = Service(tmp_path).start()
     endpoint = {"url": receiver.url, "retry_schedule": [0.1, 0.2, 0.5, 1, 1, 1]}
@@ -66,9 +67,10 @@ def killed_again_and_again(tmp_path):
     assert status == 201, made
     senders = Senders(service)
     try:
+        dice = random.Random(SEED)
         for _ in range(KILLS):
-            mark = senders.count()
-            wait_for(lambda mark=mark: senders.count() >= mark + WRITES_BETWEEN_KILLS, "the senders to get on")
+            mark = senders.count() + dice.choice(WRITES_BETWEEN_KILLS)
+            wait_for(lambda mark=mark: senders.count() >= mark, "the senders to get on")
             service.kill()
             service.start()
         senders.stop()
