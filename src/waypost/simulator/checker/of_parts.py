@@ -20,7 +20,7 @@ def only_what_may_fold_folds(facts: Facts) -> Iterator[Broken]:
         event, holder = log.get(position), log.get(into)
         at = facts.at(moment)
         on = any(one.coalesce for one in facts.settings(name, at - facts.lag_us, at))
-        tried = [one for one in facts.sent_at.get((name, position), ()) if one.moment < moment and not one.again]
+        tried = [one for one in facts.sent_at.get((name, position), ()) if _is_known(facts, one, moment)]
         if event is None or holder is None:
             words = "is not in the log"
         elif event.type not in FOLDING or holder.type not in FOLDING:
@@ -39,6 +39,17 @@ def only_what_may_fold_folds(facts: Facts) -> Iterator[Broken]:
             words=f"position {position} was folded into {into}, and it {words}", at=at, name=name, position=position,
             key=facts.key_of(name, position), involved=(moment, *(one.moment for one in tried)),
         )  # fmt: skip
+
+
+def _is_known(facts: Facts, sent: Sent, moment: int) -> bool:
+    """Whether who folded at `moment` could know of a sending: the owner's own, or one that was stored."""
+    row = facts.row(sent.name, moment)
+    if sent.moment > moment or sent.again or row is None:
+        return False
+    return row.epoch == sent.epoch or any(
+        stored < moment and attempt.number == sent.began.attempt
+        for stored, attempt in facts.attempts.get((sent.name, sent.began.positions[0]), ())
+    )
 
 
 @promise("A fold is stored before the event that holds it goes out, and that event is settled in the end.")
