@@ -142,6 +142,13 @@ def database_now(connection: Connection, now_us: int) -> ColumnElement[int]:
     """
     if connection.dialect.name == "sqlite":
         return bindparam("database_now", now_us, type_=BigInteger, unique=True)
+    return database_clock(connection.dialect.name)
+
+
+def database_clock(dialect: str) -> ColumnElement[int]:
+    """The same for a statement that is made once: on SQLite it is to be given `:database_now`."""
+    if dialect == "sqlite":
+        return bindparam("database_now", type_=BigInteger)
     epoch = func.extract("epoch", func.clock_timestamp(type_=postgresql.TIMESTAMP(timezone=True)))
     return func.cast(epoch * 1_000_000, BigInteger)
 

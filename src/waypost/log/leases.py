@@ -13,10 +13,12 @@ from functools import cache
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     Column,
     Connection,
     Delete,
     Insert,
+    Integer,
     Select,
     Update,
     and_,
@@ -33,7 +35,7 @@ from sqlalchemy import (
 from waypost.events.kinds import ENDPOINT_FAILING, ENDPOINT_RESUMED, ENDPOINT_SUSPENDED
 from waypost.ids import AccountId, EndpointId
 from waypost.log.appending import append_event
-from waypost.log.database import database_now, execute_many, insert_into
+from waypost.log.database import database_clock, execute_many, insert_into
 from waypost.log.endpoints import REPLAY_PREFIX, no_endpoint, read_endpoints
 from waypost.log.erasure import blank_late_answers
 from waypost.log.events import log_ends
@@ -67,9 +69,8 @@ def take_leases(
     def work(tx: Tx) -> list[Lease]:
         _one_taker_at_a_time(tx)
         _renew(tx, owner, ttl_s)
-        alive = tx.connection.execute(select(workers.c.owner).where(_is_alive(tx))).scalars().all()
-        living = [owner] if alone else list(alive)
-        free = tx.connection.execute(free_endpoints(living, limit)).all()
+        living = [owner] if alone else tx.connection.execute(living_workers(tx.dialect), _now(tx)).scalars().all()
+        free = tx.connection.execute(free_endpoints(), {"living": living, "taken_max": limit}).all()
         free = [*free, *_left_alone(tx, owner, held)]
         taken = [Lease(AccountId(row.account_id), EndpointId(row.endpoint_id), row.epoch + 1) for row in free]
         if taken:
@@ -95,18 +96,18 @@ def _left_alone(tx: Tx, owner: str, held: frozenset[Name] | None) -> Sequence[An
     """The endpoints of `owner` that are not `held`. They are read only when their number differs."""
     if held is None:
         return []
-    mine = endpoints.c.owner == owner
-    if tx.connection.execute(select(func.count()).select_from(endpoints).where(mine)).scalar_one() == len(held):
+    mine = {"worker": owner}
+    if tx.connection.execute(count_of_owner(), mine).scalar_one() == len(held):
         return []
-    owned = select(endpoints.c.account_id, endpoints.c.endpoint_id, endpoints.c.epoch).where(mine)
-    return [row for row in tx.connection.execute(owned) if (row.account_id, row.endpoint_id) not in held]
+    owned = tx.connection.execute(endpoints_of_owner(), mine)
+    return [row for row in owned if (row.account_id, row.endpoint_id) not in held]
 
 
 def renew_lease(owner: str, ttl_s: float) -> Unit[bool]:
     """Keep the worker alive for `ttl_s` more. False when its lease had lapsed: it may own nothing any more."""
 
     def work(tx: Tx) -> bool:
-        alive = tx.connection.execute(select(workers.c.owner).where(workers.c.owner == owner, _is_alive(tx))).first()
+        alive = tx.connection.execute(living_worker(tx.dialect), _now(tx) | {"worker": owner}).first()
         if alive is not None:
             _renew(tx, owner, ttl_s)
         return alive is not None
@@ -125,24 +126,61 @@ def release_leases(owner: str) -> Unit[None]:
 
 
 def _renew(tx: Tx, owner: str, ttl_s: float) -> None:
-    until = database_now(tx.connection, tx.now_us) + round(ttl_s * 1_000_000)
-    statement = insert_into(tx.dialect, workers).values(owner=owner, lease_until=until)
-    statement = statement.on_conflict_do_update(
+    span_us = round(ttl_s * 1_000_000)
+    tx.connection.execute(lease_renewed(tx.dialect), _now(tx) | {"worker": owner, "span_us": span_us})
+
+
+def _now(tx: Tx) -> dict[str, object]:
+    """The value of `database_clock`, where the database has none of its own."""
+    return {"database_now": tx.now_us} if tx.dialect == "sqlite" else {}
+
+
+# Every worker asks these every second or two: made once, since making a statement costs more than SQLite's answer.
+
+
+@cache
+def living_workers(dialect: str) -> Select[Any]:
+    """The workers whose lease stands by the database's clock."""
+    return select(workers.c.owner).where(workers.c.lease_until > database_clock(dialect))
+
+
+@cache
+def living_worker(dialect: str) -> Select[Any]:
+    """`:worker`, if its lease stands. By the primary key."""
+    return living_workers(dialect).where(workers.c.owner == bindparam("worker"))
+
+
+@cache
+def lease_renewed(dialect: str) -> Insert:
+    """The lease of `:worker` stands for `:span_us` from now. By the primary key."""
+    until = database_clock(dialect) + bindparam("span_us", type_=BigInteger)
+    statement = insert_into(dialect, workers).values(owner=bindparam("worker"), lease_until=until)
+    return statement.on_conflict_do_update(
         index_elements=["owner"], set_={"lease_until": statement.excluded.lease_until}
     )
-    tx.connection.execute(statement)
 
 
-def _is_alive(tx: Tx) -> Any:
-    return workers.c.lease_until > database_now(tx.connection, tx.now_us)
-
-
-def free_endpoints(living: Sequence[str], limit: int) -> Select[Any]:
-    """Endpoints that none of the `living` owns, locked; those that another worker is taking are passed over."""
+@cache
+def free_endpoints() -> Select[Any]:
+    """`:taken_max` endpoints that none of the `:living` owns, locked; those another is taking are passed over."""
     free = select(endpoints.c.account_id, endpoints.c.endpoint_id, endpoints.c.epoch)
-    free = free.where(or_(endpoints.c.owner.is_(None), endpoints.c.owner.not_in(living)))
-    free = free.order_by(endpoints.c.account_id, endpoints.c.endpoint_id).limit(limit)
+    owned = endpoints.c.owner.not_in(bindparam("living", expanding=True))
+    free = free.where(or_(endpoints.c.owner.is_(None), owned))
+    free = free.order_by(endpoints.c.account_id, endpoints.c.endpoint_id).limit(bindparam("taken_max", type_=Integer))
     return free.with_for_update(skip_locked=True)
+
+
+@cache
+def count_of_owner() -> Select[Any]:
+    """How many endpoints `:worker` owns. By endpoints_by_owner."""
+    return select(func.count()).select_from(endpoints).where(endpoints.c.owner == bindparam("worker"))
+
+
+@cache
+def endpoints_of_owner() -> Select[Any]:
+    """The endpoints that `:worker` owns. By endpoints_by_owner."""
+    mine = select(endpoints.c.account_id, endpoints.c.endpoint_id, endpoints.c.epoch)
+    return mine.where(endpoints.c.owner == bindparam("worker"))
 
 
 # -- loading -----------------------------------------------------------------------------------------------------------
