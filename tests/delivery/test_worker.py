@@ -40,7 +40,9 @@ async def test_what_is_accepted_arrives_signed_and_is_written_down(office):
         endpoint = await office.settled(endpoint)
         assert [event["id"] for event in events_at(receiver)] == [event.id for event in accepted.events]
         assert "webhook-signature: v1," in receiver.heads[0]
-        delivery, attempts, sent_of = await office.log.get_delivery(ACCOUNT, endpoint.endpoint_id, accepted.events[0].id)
+        delivery, attempts, sent_of = await office.log.get_delivery(
+            ACCOUNT, endpoint.endpoint_id, accepted.events[0].id
+        )
         assert (delivery.state, attempts[0].outcome, attempts[0].status) == ("delivered", "success", 204)
         assert sent_of.body == receiver.bodies[0]
 
