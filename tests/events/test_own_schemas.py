@@ -83,9 +83,52 @@ def test_a_schema_that_goes_round_on_one_value_is_refused(schema: object) -> Non
     assert "without end" in places(schema)["/schema"]
 
 
-@pytest.mark.parametrize("schema", [doubling(60), {"properties": {"x": {"allOf": [{"$ref": "#"}, {"$ref": "#"}]}}}])
+def closing(levels: int, word: str = "allOf") -> dict[str, Any]:
+    """A schema that asks what another one left out, which asks the same of a third, and so on."""
+    schema: dict[str, Any] = {"properties": {"a": True}}
+    for _ in range(levels):
+        schema = {word: [schema], "unevaluatedProperties": False}
+    return schema
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        doubling(14),
+        {"properties": {"x": {"allOf": [{"$ref": "#"}, {"$ref": "#"}]}}},
+        closing(6),
+        {"items": closing(6, "anyOf")},
+        {"anyOf": [{"properties": {"a": {"$ref": "#"}}}], "unevaluatedProperties": False},
+        {"items": {"enum": [{"a": number} for number in range(200)]}},
+    ],
+)
 def test_a_small_schema_cannot_ask_for_more_looks_than_there_is_time(schema: object) -> None:
     assert "1000 times" in places(schema)["/schema"]
+
+
+def test_a_schema_that_closes_what_it_is_composed_of_is_taken() -> None:
+    assert check_schema({"allOf": [MONEY, {"properties": {"number": True}}], "unevaluatedProperties": False}) == []
+
+
+def chain(links: int) -> dict[str, Any]:
+    """A schema that leads through so many others before it comes to a member, which it holds against itself."""
+    parts: dict[str, Any] = {f"d{link}": {"$ref": f"#/$defs/d{link + 1}"} for link in range(links)}
+    return {"$ref": "#/$defs/d0", "$defs": parts | {f"d{links}": {"properties": {"a": {"$ref": "#"}}}}}
+
+
+def test_a_validator_cannot_be_led_so_deep_that_it_runs_out_of_stack() -> None:
+    assert check_schema(chain(20)) == []
+    data: dict[str, Any] = {}
+    for _ in range(62):
+        data = {"a": data}
+    assert errors(chain(20), data) == []
+    assert "one within the other" in places(chain(40))["/schema"]
+    assert "one within the other" in places(chain(1500))["/schema"]
+
+
+def test_a_reference_means_the_same_here_as_to_the_validator() -> None:
+    twice = doubling(12)["$defs"] | {"%64%30": True}
+    assert "plain names" in places({"$ref": "#/$defs/%64%30", "$defs": twice})["/schema/$ref"]
 
 
 def errors(schema: object, data: object) -> list[tuple[str, str]]:
@@ -119,6 +162,22 @@ def test_only_so_many_places_are_named_and_each_in_few_words() -> None:
     found = errors({"items": {"type": "integer"}}, ["x" * 5000] * 200)
     assert len(found) == ERRORS_MAX
     assert max(len(message) for _, message in found) < 400
+
+
+def test_of_large_data_the_first_place_alone_is_named() -> None:
+    """A validator makes every error with a copy of its value: nine hundred of a large one fill the memory."""
+    schema = {"required": [f"y{number}" for number in range(900)]}
+    assert errors(schema, {"large": list(range(40_000))}) == [("/data", '"y0" is a required property')]
+
+
+def test_a_number_of_very_many_digits_is_refused() -> None:
+    """Held against a multiple, a thousand of them take minutes."""
+    for number in ("9" * 101, "0." + "1" * 101, "-" + "9" * 4000):
+        ((place, words),) = {
+            one.path: one.message for one in data_errors("true", f'{{"a":[{number}]}}'.encode())
+        }.items()
+        assert (place, "100 digits" in words) == ("/data", True)
+    assert data_errors("true", b'{"a":[' + b"9" * 100 + b',"' + b"9" * 4000 + b'"]}') == []
 
 
 def test_a_pattern_that_would_backtrack_elsewhere_takes_a_pass_over_the_text() -> None:

@@ -1,11 +1,13 @@
 """The JSON Schemas that senders register for events of their own, and data held against them. Pure.
 
 A schema comes from outside and is run on each event, so what it may cost is bounded before it is taken: its size and
-depth, its patterns (they run on an engine that is linear in the text), and how often it can make a validator look at
-one value. It refers to itself alone: nothing is ever fetched.
+depth, its patterns (they run on an engine that is linear in the text), how often it can make a validator look at one
+value, and how deep it goes into itself meanwhile. It refers to itself alone: nothing is ever fetched.
 """
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
 from itertools import islice
@@ -22,12 +24,20 @@ DEPTH_MAX = 32  # levels of nesting of the schema itself
 PATTERNS_MAX = 50
 PATTERN_BYTES_MAX = 256 * 1024  # of one pattern, compiled
 VISITS_MAX = 1_000  # subschemas that may look at one and the same value
-CHECKS_MAX = 2_000_000  # values of the data times visits to each: about a second
+CHAIN_MAX = (
+    32  # subschemas one within the other on one value; with the depth of data, how deep a validator calls itself
+)
+UNEVALUATED_COST = 4  # how often what lies on the value is gone through again, to know what was left out
+OPTION_COST = 8  # of comparing a value with an object or a list, in looks
+CHECKS_MAX = 1_000_000  # values of the data times visits to each: about a tenth of a second
 ERRORS_MAX = 50  # named at once
+NAMED_CHECKS_MAX = 10_000  # up to which every error is named: a validator makes them all, however few are asked for
+NAMED_BYTES_MAX = 4 * 1024 * 1024  # and each error copies the value that it is about
+DIGITS_MAX = 100  # of a number in the data: what is held against a multiple takes time that grows with their square
 MESSAGE_LENGTH_MAX = 300
 DATA_BYTES_MAX = 256 * 1024
 DATA_DEPTH_MAX = 64  # of any body
-VALIDATORS_KEPT_MAX = 64
+VALIDATORS_KEPT_MAX = 16  # one whose patterns are as large as they may be takes some megabytes
 
 Schema = Mapping[str, Any] | bool
 
@@ -43,6 +53,10 @@ _ON_A_PART = (
 _ON_A_PART_LISTS = ("prefixItems",)
 _ON_A_PART_MAPS = ("properties", "patternProperties")
 _SHELVES = ("$defs", "definitions")
+
+# A validator decodes what is escaped in a reference; written plainly, it reads as we do.
+_REFERENCE = re.compile(r"#(?:/[A-Za-z0-9._$~-]*)*")
+_LONG_NUMBER = re.compile(rb"[0-9.]{%d}" % (DIGITS_MAX + 1))
 
 _NOT_TAKEN = ("$anchor", "$dynamicAnchor", "$dynamicRef", "$recursiveAnchor", "$recursiveRef", "$vocabulary")
 
@@ -62,30 +76,65 @@ def check_schema(schema: object, *, path: str = "/schema") -> list[FieldError]:
         return []
     if str(schema.get("$schema", DIALECT)).rstrip("#") != DIALECT:
         return [FieldError(f"{path}/$schema", f"must be {DIALECT}, or be left out")]
-    return _check_keywords(schema, path) or _check_by_validator(schema, path) or _check_cost(schema, path)
+    # The cost comes first: a validator that is made of a schema goes as deep into it as one that runs.
+    return _check_keywords(schema, path) or _check_cost(schema, path) or _check_by_validator(schema, path)
 
 
 def data_errors(schema_json: str, data: bytes, *, path: str = "/data") -> list[FieldError]:
     """List where `data`, which is JSON, does not fit the schema, at most so many places; empty when it fits.
 
-    `schema_json` was found right by `check_schema` when it was registered.
+    `schema_json` was found right by `check_schema` when it was registered. Of large data one place is named.
     """
-    validator, visits = _compiled(schema_json)
+    held = _compiled(schema_json)
     values = 1 + data.count(b",") + data.count(b":")
-    if values * visits > CHECKS_MAX:
-        words = f"is too much for its schema: up to {values} values, each looked at up to {visits} times"
+    if values * held.visits > CHECKS_MAX:
+        words = f"is too much for its schema: up to {values} values, each looked at up to {held.visits} times"
         return [FieldError(path, f"{words}; at most {CHECKS_MAX} looks are taken")]
-    errors = validator.iter_errors(_decode_exactly(data))
-    return [FieldError(path + _pointer(error), _words(error)) for error in islice(errors, ERRORS_MAX)]
+    decoded = _decode_exactly(data)
+    if _LONG_NUMBER.search(data) and _has_long_number(decoded):
+        return [FieldError(path, f"holds a number of more than {DIGITS_MAX} digits")]
+    first = _first_error(held.validator, decoded)
+    if first is None:
+        return []
+    errors = [first]
+    if values * held.complaints <= NAMED_CHECKS_MAX and len(data) * held.complaints <= NAMED_BYTES_MAX:
+        errors = list(islice(held.validator.iter_errors(decoded), ERRORS_MAX))
+    return [FieldError(path + _pointer(error), _words(error)) for error in errors]
 
 
 _decode_exactly = msgspec.json.Decoder(float_hook=Decimal).decode  # 19.99 is a multiple of 0.01; as a float it is not
 
 
+@dataclass(frozen=True, slots=True)
+class _Compiled:
+    """A schema that is ready to run, and how often it may look at one value, or complain of it, at most."""
+
+    validator: Draft202012Validator
+    visits: int
+    complaints: int
+
+
 @lru_cache(maxsize=VALIDATORS_KEPT_MAX)
-def _compiled(schema_json: str) -> tuple[Draft202012Validator, int]:
+def _compiled(schema_json: str) -> _Compiled:
     schema = msgspec.json.decode(schema_json)
-    return _validator(schema), _visits(schema)
+    visits, complaints = (_most_on_a_value(schema, own, CHECKS_MAX) for own in (_looks, _complaints))
+    return _Compiled(_validator(schema), visits, complaints)
+
+
+def _first_error(validator: Draft202012Validator, decoded: Any) -> ValidationError | None:
+    try:
+        validator.validate(decoded)
+    except ValidationError as error:
+        return error
+    return None
+
+
+def _has_long_number(value: Any) -> bool:
+    if isinstance(value, dict | list):
+        return any(map(_has_long_number, value.values() if isinstance(value, dict) else value))
+    if isinstance(value, Decimal):
+        return len(value.as_tuple().digits) > DIGITS_MAX
+    return isinstance(value, int) and abs(value) >= 10**DIGITS_MAX
 
 
 def _validator(schema: Any) -> Draft202012Validator:
@@ -123,7 +172,7 @@ def _check_keywords(root: dict[str, Any], path: str) -> list[FieldError]:
             errors.append(FieldError(f"{pointer}/$id", "is taken at the top of a schema alone"))
         reference = schema.get("$ref")
         if reference is not None and _target(root, reference) is None:
-            words = "must point into this schema, as #/$defs/money does; nothing is fetched"
+            words = "must point into this schema by plain names, as #/$defs/money does; nothing is fetched"
             errors.append(FieldError(f"{pointer}/$ref", words))
         if len(errors) >= ERRORS_MAX:
             return errors
@@ -142,9 +191,12 @@ def _check_by_validator(schema: dict[str, Any], path: str) -> list[FieldError]:
 
 def _check_cost(schema: dict[str, Any], path: str) -> list[FieldError]:
     try:
-        visits = _visits(schema)
+        visits = _most_on_a_value(schema, _looks, VISITS_MAX)
     except _RoundAndRoundError:
         return [FieldError(path, "refers to itself for one and the same value, without end")]
+    except _TooLongChainError:
+        words = f"leads through more than {CHAIN_MAX} schemas, one within the other, for one and the same value"
+        return [FieldError(path, words)]
     if visits > VISITS_MAX:
         words = f"could make a validator look at one value {VISITS_MAX} times and more"
         return [FieldError(path, f"{words}; let fewer alternatives name each other")]
@@ -179,7 +231,7 @@ def _held(schema: dict[str, Any]) -> Iterator[tuple[str, Any]]:
 
 def _target(root: Any, reference: object) -> Any:
     """What a `$ref` within the schema points to; None when it points elsewhere, or to nothing that is a schema."""
-    if not isinstance(reference, str) or not (reference == "#" or reference.startswith("#/")):
+    if not isinstance(reference, str) or not _REFERENCE.fullmatch(reference):
         return None
     place = root
     for part in reference[2:].split("/") if len(reference) > 1 else ():
@@ -210,32 +262,64 @@ class _RoundAndRoundError(Exception):
     """A schema applies itself to the value that it is looking at."""
 
 
-def _visits(root: Schema) -> int:
-    """How many subschemas may look at one value at most, however the data is made. Raises _RoundAndRoundError.
+class _TooLongChainError(Exception):
+    """Looking at one value leads from schema to schema so often that a validator may run out of stack."""
+
+
+def _looks(schema: dict[str, Any]) -> int:
+    """How many looks a schema takes at a value by itself: one, and what is dear is counted as more."""
+    options = schema.get("enum", ())
+    dear = sum(isinstance(option, dict | list) for option in options) if isinstance(options, list) else 0
+    names = sum(len(_mapping(schema, name)) for name in (*_ON_THE_VALUE_MAPS, "dependentRequired"))
+    return 1 + OPTION_COST * dear + names
+
+
+def _complaints(schema: dict[str, Any]) -> int:
+    """How many errors a schema can make of one value by itself: one for each name that is missing, or in all."""
+    needed = [_listed(schema, "required"), *_mapping(schema, "dependentRequired").values()]
+    return len(schema) + sum(len(names) for names in needed if isinstance(names, list))
+
+
+def _most_on_a_value(root: Schema, own: Callable[[dict[str, Any]], int], most_counted: int) -> int:
+    """What all schemas that may look at one value come to at most, `own` of each, however the data is made.
 
     Two alternatives that both refer to a third double it, and it to a fourth again: a small schema can ask for more
     looks than there is time. Counted level by level of the data: those on the value, and those that each of them
-    sends to one and the same part of it. It counts rather too many than too few.
+    sends to one and the same part of it. It counts rather too many than too few, and no further than `most_counted`.
+    Raises _RoundAndRoundError and _TooLongChainError.
     """
     if isinstance(root, bool):
         return 1
     nodes = {id(schema): schema for _, schema in _schemas(dict(root) if not isinstance(root, dict) else root, "")}
     same = {name: [id(one) for one in _on_the_value(root, schema)] for name, schema in nodes.items()}
+    again = {
+        name: UNEVALUATED_COST if {"unevaluatedProperties", "unevaluatedItems"} & schema.keys() else 1
+        for name, schema in nodes.items()
+    }
     order = _inner_first(same)
+    _check_chains(order, same)
     level = dict.fromkeys(nodes, 0)
     most = 0
     for depth in range(DATA_DEPTH_MAX + 1):
         below, level = level, {}
         for name in order:
-            own = 1 if depth == 0 else _to_a_part(nodes[name], below)
-            level[name] = own + sum(level[one] for one in same[name])
-            if level[name] > VISITS_MAX and name == id(root):
+            here = own(nodes[name]) if depth == 0 else _to_a_part(nodes[name], below)
+            level[name] = here + again[name] * sum(level[one] for one in same[name])
+            if level[name] > most_counted and name == id(root):
                 return level[name]
-            level[name] = min(level[name], VISITS_MAX + 1)
+            level[name] = min(level[name], most_counted + 1)
         most = max(most, level[id(root)])
         if depth and level == below:
             break
     return most
+
+
+def _check_chains(order: list[int], same: Mapping[int, list[int]]) -> None:
+    length: dict[int, int] = {}
+    for name in order:
+        length[name] = 1 + max((length[one] for one in same[name]), default=0)
+        if length[name] > CHAIN_MAX:
+            raise _TooLongChainError
 
 
 def _on_the_value(root: Any, schema: dict[str, Any]) -> list[dict[str, Any]]:
