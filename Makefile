@@ -34,7 +34,7 @@ lint: $(STAMP) ## style, types and import rules
 	@$(BIN)/lint-imports
 
 bench: $(STAMP) ## measure speed and memory, with machine and configuration
-	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
+	@$(BIN)/waypost bench $(BENCH_ARGS)
 
 docs: $(STAMP) ## build the documentation into build/site
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --site-dir build/site
