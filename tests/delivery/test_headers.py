@@ -13,6 +13,7 @@ Host Content-Length Transfer-Encoding Content-Type Content-Encoding User-Agent C
 Expect Proxy-Authorization Proxy-Connection Cookie webhook-id Webhook-Signature WEBHOOK-ANYTHING waypost-attempt
 X-Forwarded-For X-Forwarded-Host Forwarded X-Real-IP Metadata-Flavor Metadata X-aws-ec2-metadata-token
 X-aws-ec2-metadata-token-ttl-seconds HTTP2-Settings :authority
+X_Forwarded_For Content_Length transfer_encoding Webhook_Id WAYPOST_ATTEMPT X-Real_IP
 """
 
 
@@ -45,6 +46,10 @@ def test_what_an_endpoint_adds_never_replaces_what_we_say():
     assert headers["x-tenant"] == "7"
     assert headers["webhook-id"] == "evt_1"
     assert "Webhook-Id" not in headers
+
+
+def test_a_name_with_underscores_of_ones_own_may_be_added():
+    check_headers({"X_Tenant": "7"})
 
 
 def test_ordinary_headers_may_be_added():

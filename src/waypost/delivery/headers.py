@@ -99,9 +99,11 @@ def _problem_with_name(name: str, *, with_auth: bool) -> str | None:
     lower = name.lower()
     if lower == "authorization" and with_auth:
         return "authorization is set by auth"
-    reason = _REFUSED_NAMES.get(lower)
+    # Servers that hand headers on as variables (CGI, WSGI, PHP) take an underscore for a hyphen.
+    read = lower.replace("_", "-")
+    reason = _REFUSED_NAMES.get(read)
     if reason is None:
-        reason = next((why for prefix, why in _REFUSED_PREFIXES.items() if lower.startswith(prefix)), None)
+        reason = next((why for prefix, why in _REFUSED_PREFIXES.items() if read.startswith(prefix)), None)
     return None if reason is None else f"{lower} {reason}"
 
 
