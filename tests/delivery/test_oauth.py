@@ -110,8 +110,24 @@ async def test_a_request_that_is_given_up_takes_the_token_from_nobody_else():
         ({"expires_in": 100}, 90),
         ({"expires_in": None}, 570),
         ({"expires_in": "soon"}, 570),
+        ({"expires_in": True}, 570),
+        ({"expires_in": []}, 570),
+        ({"expires_in": "nan"}, 570),
+        ({"expires_in": 1e99}, 86_370),
+        ({"expires_in": 3600, "token_type": None}, 3570),
     ],
-    ids=["an hour", "an hour as text", "short", "not said", "not a number"],
+    ids=[
+        "an hour",
+        "an hour as text",
+        "short",
+        "not said",
+        "not a number",
+        "true",
+        "a list",
+        "nan",
+        "for ever",
+        "no token type",
+    ],
 )
 async def test_a_token_is_kept_until_shortly_before_it_expires(given, kept_s):
     clock = StoppedClock()
@@ -231,6 +247,40 @@ async def test_a_token_endpoint_that_hangs_ends_with_the_timeout():
         dispatched = await send(dispatcher, receiver, auth(tokens), timeout_seconds=0.05)
     assert dispatched.result.outcome == "timeout"
     assert "gave no complete answer in time" in explain(dispatched.result, 0.05)
+
+
+async def test_asking_for_a_token_twice_takes_no_longer_than_the_timeout():
+    clock = StoppedClock()
+
+    async def refuse_late(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        clock.seconds += 29.8
+        writer.write(answer("401 Unauthorized", b"", "connection: close"))
+
+    async with (
+        receiving(OK) as receiver,
+        giving_tokens(refuse_late, hang) as tokens,
+        dispatching(clock=clock) as dispatcher,
+        asyncio.timeout(20),
+    ):
+        dispatched = await send(dispatcher, receiver, auth(tokens), timeout_seconds=30)
+    assert "answered 401: it gives us no token" in explain(dispatched.result, 30)
+    assert len(tokens.receiver.heads) == 2
+
+
+async def test_a_token_endpoint_that_is_too_late_is_not_asked_another_way():
+    clock = StoppedClock()
+
+    async def refuse_too_late(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        clock.seconds += 31
+        writer.write(answer("401 Unauthorized"))
+
+    async with (
+        receiving(OK) as receiver,
+        giving_tokens(refuse_too_late) as tokens,
+        dispatching(clock=clock) as dispatcher,
+    ):
+        await send(dispatcher, receiver, auth(tokens), timeout_seconds=30)
+    assert len(tokens.receiver.heads) == 1
 
 
 async def test_a_token_endpoint_that_takes_no_connections_is_refused():

@@ -7,6 +7,7 @@ sender, under the same egress rules as webhooks.
 
 import asyncio
 import base64
+import math
 import re
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -59,8 +60,8 @@ class Token:
 
 class _Answer(msgspec.Struct):
     access_token: str = ""
-    token_type: str = "bearer"  # noqa: S105 - a kind of token, not one
-    expires_in: float | str | None = None
+    token_type: str | None = None
+    expires_in: object = None  # some say it in words, or not at all
 
 
 class _Refusal(msgspec.Struct):
@@ -117,9 +118,10 @@ class Tokens:
     async def _fetch(self, pool_key: str, kept: _Kept, timeout_s: float) -> Token | AttemptResult:
         started = self._clock.monotonic()
         result = await self._ask(pool_key, kept.grant, timeout_s, in_body=kept.in_body)
-        if result.status in (400, 401) and result.outcome == "status":
+        left_s = timeout_s - (self._clock.monotonic() - started)  # one timeout for both: requests wait for this
+        if result.status in (400, 401) and result.outcome == "status" and left_s > 0:
             # RFC 6749, section 2.3.1: servers must take the secret in the header, and some take it in the body alone.
-            again = await self._ask(pool_key, kept.grant, timeout_s, in_body=not kept.in_body)
+            again = await self._ask(pool_key, kept.grant, left_s, in_body=not kept.in_body)
             if again.outcome == "success":
                 result, kept.in_body = again, not kept.in_body
         self._sender.forget(pool_key)
@@ -162,18 +164,21 @@ class Tokens:
             return f"answered {result.status}, but not with a token (JSON with access_token)."
         if not _TOKEN.fullmatch(answer.access_token):
             return f"answered {result.status} without an access token that can be used."
-        if answer.token_type.lower() != "bearer":
+        if answer.token_type is not None and answer.token_type.lower() != "bearer":
             return f"answered {result.status} with a token that is no bearer token."
         life_s = _seconds(answer.expires_in)
         return Token(answer.access_token, started + life_s - min(EARLY_S_MAX, life_s * EARLY_SHARE_MAX))
 
 
-def _seconds(expires_in: float | str | None) -> float:
-    try:
-        given_s = EXPIRES_S_DEFAULT if expires_in is None else float(expires_in)
-        return max(0.0, min(given_s, EXPIRES_S_MAX))
-    except ValueError:
+def _seconds(expires_in: object) -> float:
+    """Give how long a token lives; EXPIRES_S_DEFAULT where what the token endpoint says is no number."""
+    if isinstance(expires_in, bool) or not isinstance(expires_in, int | float | str):
         return EXPIRES_S_DEFAULT
+    try:
+        given_s = float(expires_in)
+    except (ValueError, OverflowError):
+        return EXPIRES_S_DEFAULT
+    return EXPIRES_S_DEFAULT if math.isnan(given_s) else max(0.0, min(given_s, EXPIRES_S_MAX))
 
 
 def _problem(result: AttemptResult) -> str:
