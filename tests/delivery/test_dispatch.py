@@ -1,9 +1,11 @@
 """From a message to the request that goes out, by an endpoint's settings, on real sockets."""
 
 import base64
+import html
 import json
 from datetime import timedelta
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 import msgspec
 import pytest
@@ -228,6 +230,29 @@ async def test_the_delivery_log_shows_neither_authentication_nor_own_headers_eve
     assert encoded not in shown or auth["type"] != "basic"
     headers = msgspec.json.decode(shown)["request"]["headers"]
     assert {name for name, value in headers.items() if value == "(hidden)"} == dispatched.hidden
+
+
+@pytest.mark.parametrize("password", ['pass"word\\', "p/ass+wörd", "<pass&word>"], ids=["quotes", "slash", "markup"])
+@pytest.mark.parametrize(
+    "quoted",
+    [
+        json.dumps,
+        lambda text: json.dumps(text, ensure_ascii=False),
+        lambda text: json.dumps(text).replace("/", "\\/"),
+        lambda text: quote(text, safe=""),
+        quote_plus,
+        html.escape,
+    ],
+    ids=["json", "json in utf-8", "json of php", "percent", "form", "html"],
+)
+async def test_a_password_is_hidden_also_where_it_is_said_back_in_another_spelling(password, quoted):
+    echo = answer("200 OK", f"you said {quoted(password)}, did you".encode())
+    async with receiving(echo) as receiver, dispatching() as dispatcher:
+        endpoint = an_endpoint(receiver.url, auth={"type": "basic", "username": "us3r", "password": password})
+        dispatched = await dispatcher.send(endpoint, a_message(), number=1)
+    assert dispatched.request is not None
+    shown = detail(dispatched.request, dispatched.result, number=1, explanation="", own=dispatched.hidden)
+    assert "ass" not in msgspec.json.decode(shown)["response"]["body"]
 
 
 # -- connections

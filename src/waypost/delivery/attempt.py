@@ -1,8 +1,11 @@
 """One request of a delivery: what goes out, how the answer is judged, and what is written down of it."""
 
+import html
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
+from urllib.parse import quote, quote_plus
 
 import msgspec
 
@@ -136,7 +139,7 @@ def detail(
     """
     hidden = {name.lower() for name in own}
     headers = {name: HIDDEN if name in hidden else value for name, value in request.headers.items()}
-    secret = [value for name, value in request.headers.items() if name in hidden]
+    secret = _spelled([value for name, value in request.headers.items() if name in hidden])
     response = None
     if result.status is not None:
         answered = {name: _without(secret, value) for name, value in result.response_headers.items()}
@@ -151,10 +154,28 @@ def detail(
     )  # fmt: skip
 
 
+def _spelled(values: Iterable[str]) -> list[str]:
+    """Give what is secret in these values, in every spelling that a receiver may say it back in, the longest first.
+
+    Short values are left: they occur by chance.
+    """
+    parts = {part for value in values for part in (value, *secrets_within(value)) if len(part) >= SECRET_LENGTH_MIN}
+    spelled = set(parts)
+    for part in parts:
+        quoted = {json.dumps(part)[1:-1], json.dumps(part, ensure_ascii=False)[1:-1]}
+        spelled |= quoted | {text.replace("/", "\\/") for text in quoted}
+        spelled |= {
+            quote(part),
+            quote(part, safe=""),
+            quote_plus(part),
+            html.escape(part),
+            html.escape(part, quote=False),
+        }
+    return sorted(spelled, key=lambda text: (-len(text), text))
+
+
 def _without(secret: Iterable[str], text: str) -> str:
-    """Hide in a receiver's text what it was shown. Short values are left: they occur by chance."""
-    for value in secret:
-        for part in (value, *secrets_within(value)):
-            if len(part) >= SECRET_LENGTH_MIN:
-                text = text.replace(part, HIDDEN)
+    """Hide in a receiver's text what it was shown."""
+    for spelling in secret:
+        text = text.replace(spelling, HIDDEN)
     return text
