@@ -4,6 +4,8 @@ import pytest
 
 from delivery.endpoint_world import SCHEDULE, World, always
 from waypost.delivery.engine import READ_AGAIN_S, Engine
+from waypost.delivery.health import Health
+from waypost.delivery.parcels import Phase
 from waypost.delivery.schedule import SECOND
 from waypost.delivery.signals import (
     Answer,
@@ -277,3 +279,16 @@ def test_a_log_that_ended_early_is_read_again_as_soon_as_it_grows():
     engine.take(LogRead((), 0), 1)
     assert not asks_for_more(engine.take(LogGrew(5), 2))
     assert asks_for_more(engine.take(LogGrew(6), 3))
+
+
+def test_a_success_of_the_instant_in_which_an_event_is_sent_is_none_since():
+    engine, effects = reading((1, "a"), (2, "a"), through=2, settings=Settings(retry_schedule_s=(5.0,)))
+    assert sends(effects) == [(1, 1)]
+    assert sends(engine.take(AttemptEnded(1, Answer.TAKEN, 0.5), 1000)) == [(2, 1)]
+    slow = AttemptEnded(2, Answer.UNREACHED, 0.5, took_s=2.0)  # its timings say more than there was
+    now = 1000 + SECOND
+    engine.take(slow, now)
+    assert sends(engine.take(TimeIs(), now + 6 * SECOND)) == [(2, 2)]
+    engine.take(slow, now + 7 * SECOND)
+    assert engine.standing.health is Health.FAILING
+    assert engine.phase(2) is Phase.READY

@@ -296,7 +296,8 @@ class Engine:
         parcel = self._being_sent(ended.position)
         self._in_flight -= 1
         if parcel.first_attempt_at is None:
-            parcel.first_attempt_at = now - round(ended.took_s * SECOND)
+            # Not before it was sent, whatever its timings say: a success of that very instant came before it.
+            parcel.first_attempt_at = max(parcel.sent_at, now - round(ended.took_s * SECOND))
         parcel.last_attempt_at = now
         if ended.answer is Answer.TAKEN:
             self._succeeded(parcel, ended, now)
@@ -601,6 +602,7 @@ class Engine:
 
     def _send(self, parcel: Parcel, now: int, *, probe: bool = False) -> None:
         parcel.phase = Phase.SENDING
+        parcel.sent_at = now
         parcel.probe = probe
         parcel.attempts += 1
         self._in_flight += 1

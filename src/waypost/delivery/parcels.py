@@ -28,7 +28,7 @@ class Parcel:
 
     __slots__ = (
         "attempts", "due_at", "failures", "first_attempt_at", "fresh", "last_attempt_at", "phase", "position", "probe",
-        "ready_at", "stale_once",
+        "ready_at", "sent_at", "stale_once",
     )  # fmt: skip
 
     def __init__(self, position: int, attempts: int = 0) -> None:
@@ -38,6 +38,7 @@ class Parcel:
         self.failures = 0
         self.due_at = 0
         self.ready_at = 0
+        self.sent_at = 0
         self.first_attempt_at: int | None = None
         self.last_attempt_at: int | None = None
         self.fresh = False
