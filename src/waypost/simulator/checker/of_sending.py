@@ -141,8 +141,11 @@ def _without_cause(facts: Facts, place: Place, before: Sent, sent: Sent) -> str:
         return ""  # its process died, so nobody knows what came of it
     if before.owner == sent.owner:
         return "although its owner heard that it was taken"
-    stored = facts.stored(place, "delivered")
-    return "although its success was stored" if stored < sent.moment else ""
+    stored = any(
+        one.verdict == "delivered" and before.moment < moment < sent.moment
+        for moment, one in facts.attempts.get(place, ())
+    )
+    return "although its success was stored" if stored else ""
 
 
 def _asked_since(facts: Facts, place: Place, before: Sent, sent: Sent) -> bool:
