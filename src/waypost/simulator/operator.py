@@ -109,12 +109,14 @@ class Operator:
         self._left -= 1
 
     async def resume_all(self) -> None:
-        """Resume every endpoint, as the last act of a run."""
+        """Resume every endpoint, as the last act of a run; one that asked for a day's patience is asked at once."""
         self._left += 1
         for name in sorted(self.endpoints):
             async with self._locks[name.account_id]:
                 if name in self.endpoints:
-                    await self._ask("resume", name, units.resume_endpoint(AccountId(name[0]), EndpointId(name[1])))
+                    account, endpoint_id = AccountId(name.account_id), EndpointId(name.endpoint_id)
+                    await self._ask("pause", name, units.pause_endpoint(account, endpoint_id))
+                    await self._ask("resume", name, units.resume_endpoint(account, endpoint_id))
         self._left -= 1
 
     # -- the acts

@@ -18,10 +18,12 @@ if TYPE_CHECKING:
 How = Literal["answers", "hangs", "drips", "twice"]
 
 GOOD_S = (0.005, 0.2)
-RETRY_AFTERS = (
-    None, "1", "120", "7200", "0", "-1", "99999999999999999999", "1e9", "soon", "Wed, 02 Dec 2026 10:00:00 GMT",
+RETRY_AFTERS = (None, "1", "5", "30", "120")
+STRANGE_RETRY_AFTERS = (
+    "7200", "0", "-1", "99999999999999999999", "1e9", "soon", "Wed, 02 Dec 2026 10:00:00 GMT",
     "Fri, 31 Dec 9999 23:59:59 GMT",
 )  # fmt: skip
+STRANGE_RATIO = 0.15
 REFUSED_EVENTS = 0.12  # of the events, by one that refuses a few for ever
 LARGE_BYTES = 6_000
 FLAP_S = 240.0
@@ -123,7 +125,8 @@ class Receiver:
         return Reply(200 if dice.random() < 0.9 else 204, after_s)
 
     def _busy(self, after_s: float) -> Reply:
-        retry_after = self._dice.choice(RETRY_AFTERS)
+        strange = self._dice.random() < STRANGE_RATIO
+        retry_after = self._dice.choice(STRANGE_RETRY_AFTERS if strange else RETRY_AFTERS)
         headers = {} if retry_after is None else {"retry-after": retry_after}
         return Reply(self._dice.choice([429, 502, 503, 503, 504]), after_s, headers=headers)
 
