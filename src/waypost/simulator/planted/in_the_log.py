@@ -9,10 +9,11 @@ from sqlalchemy import update
 from waypost.clock import Clock, to_micros
 from waypost.delivery.worker import Worker
 from waypost.errors import CallerError
-from waypost.log import accept, endpoints, events, idempotency, leases, units
+from waypost.log import accept, endpoints, events, idempotency, leases, replays, retention, units
 from waypost.log.records import LoadedEndpoint
 from waypost.log.tables import accounts, workers
 from waypost.log.tables import endpoints as endpoints_table
+from waypost.log.tables import replays as replays_table
 from waypost.log.transaction import Unit
 from waypost.simulator.planted.planting import Planted, Swap, instead, planted
 
@@ -274,7 +275,45 @@ def skip_at_a_page_boundary() -> Sequence[Swap]:
     return [Swap(events, "read_events_after", make)]
 
 
+@planted("Retention does not ask how far the cursors have come.")
+def retention_above_a_cursor() -> Sequence[Swap]:
+    """Only pending rows keep an event."""
+    return [Swap(retention, "Floors", lambda before: lambda _cursor, replay: before(None, replay))]
+
+
+def _fed(step: int) -> Sequence[Swap]:
+    """Let a replay go on a few events at a time, each time `step` positions from where it stopped."""
+
+    def make(before: Callable[..., None]) -> Callable[..., None]:
+        def feed(tx: Any, job: Any, room: int) -> None:
+            before(tx, job, room)
+            columns = replays_table.c
+            mine = columns.account_id == job.account_id, columns.replay_id == job.replay_id
+            inside = columns.scanned < columns.through, columns.scanned + step > 0
+            moved = update(replays_table).where(*mine, *inside).values(scanned=columns.scanned + step)
+            tx.connection.execute(moved)
+
+        return feed
+
+    return [instead(replays, "IN_PLAY_MAX", 2), instead(replays, "IN_PLAY_LOW", 1), Swap(replays, "_feed", make)]
+
+
+@planted("A replay skips the event after each portion of events.")
+def replay_skips_at_an_edge() -> Sequence[Swap]:
+    """An off-by-one in its cursor."""
+    return _fed(1)
+
+
+@planted("A replay sends the last event of each portion again with the next one.")
+def replay_repeats_at_an_edge() -> Sequence[Swap]:
+    """An off-by-one in its cursor, the other way."""
+    return _fed(-1)
+
+
 ALL: tuple[Planted, ...] = (
+    retention_above_a_cursor,
+    replay_skips_at_an_edge,
+    replay_repeats_at_an_edge,
     gap_after_a_refusal,
     key_kept_apart_from_its_effect,
     sequence_counted_from_what_was_read,
