@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from waypost.log.keeping import DAY_US, Aged, Ages, Cut, Floors, cut, expired, warning_due
+from waypost.log.keeping import DAY_US, Aged, Ages, ClockSeen, Cut, Floors, cut, expired, warning_due, watch_clock
 
 NOW = 1_000 * DAY_US
 AGES = Ages(days=30, owed_days=90)
@@ -34,6 +34,59 @@ def test_a_kept_position_stays_and_the_walk_goes_on_past_it() -> None:
 
 def test_what_a_replay_has_still_to_look_at_stays_until_the_limit_of_what_is_owed() -> None:
     assert decide(rows(95, 91, 60, 50), Floors(passed=None, replayed=1)) == Cut((1, 2), 2, more=False)
+
+
+def test_what_a_clock_that_was_ahead_recorded_stays_and_the_walk_goes_on_past_it() -> None:
+    assert decide(rows(50, -300, 40, 2)) == Cut((1, 3), 3, more=False)
+
+
+def test_what_a_clock_that_was_behind_recorded_stays_behind_what_is_young() -> None:
+    assert decide(rows(50, 2, 365)) == Cut((1,), 1, more=False)
+
+
+def watched(*shown_days: float) -> ClockSeen:
+    """What is known of a clock that showed these days, one after the other."""
+    seen = None
+    for days in shown_days:
+        seen = watch_clock(seen, round(days * DAY_US))
+    assert seen is not None
+    return seen
+
+
+def test_a_clock_that_goes_on_is_believed() -> None:
+    assert watched(10, 10.5, 11.4) == ClockSeen(round(11.4 * DAY_US))
+
+
+def test_a_clock_that_leaps_is_believed_after_a_day() -> None:
+    assert watched(10, 400, 400.5).is_ahead
+    assert not watched(10, 400, 400.5, 401).is_ahead
+
+
+def test_a_clock_that_leaps_again_has_to_wait_again() -> None:
+    assert watched(10, 400, 800).is_ahead
+    assert watched(10, 400, 800, 800.9).is_ahead
+
+
+def test_a_clock_that_comes_back_is_believed_and_forgets_the_leap() -> None:
+    assert watched(10, 400, 10.1) == ClockSeen(round(10.1 * DAY_US))
+    assert watched(10, 400, 10.1, 400.9).is_ahead
+
+
+def test_a_clock_that_is_behind_is_believed_and_may_come_back() -> None:
+    assert watched(10, 0) == ClockSeen(10 * DAY_US)
+    assert not watched(10, 0, 10.5).is_ahead
+
+
+@given(st.lists(st.floats(0, 3000), min_size=1, max_size=20))
+def test_nothing_that_a_clock_shows_is_believed_a_day_past_what_was(shown: list[float]) -> None:
+    """Unless it has shown so for a day."""
+    seen = ClockSeen(0)
+    for days in shown:
+        now = round(days * DAY_US)
+        after = watch_clock(seen, now)
+        stood_the_day = seen.ahead_since is not None and now - seen.ahead_since >= DAY_US
+        assert after.believed <= seen.believed + DAY_US or (stood_the_day and after.believed == now)
+        seen = after
 
 
 def test_a_full_step_says_that_more_may_follow() -> None:

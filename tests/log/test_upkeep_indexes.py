@@ -9,7 +9,7 @@ from sqlalchemy.sql import Executable
 from log.builders import DEFAULT
 from log.test_indexes import FINE, plan_of
 from waypost.ids import EndpointId
-from waypost.log import Database, alerts, erasure, expiry, open_database, retention, silence
+from waypost.log import Database, alerts, clock_watch, erasure, expiry, open_database, retention, silence
 
 EP = EndpointId("ep_1")
 # What is sorted or walked whole there is bounded: the running replays, the accounts to tell.
@@ -28,12 +28,14 @@ STATEMENTS: dict[str, Select[tuple[object, ...]]] = {
     "kept answers": retention.answers_before(DEFAULT, 0, 200),
     "messages": retention.messages_before(DEFAULT, 0, 200),
     "endpoints behind": expiry.endpoints_with_old_events(DEFAULT, 0),
+    "first young event": expiry.first_young(DEFAULT, 0, 100),
+    "clock": clock_watch.the_clock(),
     "following event": expiry.following_event(DEFAULT, 0),
     "oldest pending": expiry.oldest_pending(DEFAULT, EP),
     "oldest fold": expiry.oldest_fold(DEFAULT, EP),
-    "old pending": expiry.pending_before(DEFAULT, EP, 0, 500),
+    "old pending": expiry.pending_before(DEFAULT, EP, 0, 100, 500),
     "batches": expiry.pending_of_batches(DEFAULT, EP, ["bat_1"]),
-    "old folds": expiry.folds_before(DEFAULT, EP, 0, 500),
+    "old folds": expiry.folds_before(DEFAULT, EP, 0, 100, 500),
     "locked cursor": expiry.locked_cursor(DEFAULT, EP),
     "settled between": expiry.settled_between(DEFAULT, EP, 0, 500),
     "last numbers": expiry.last_numbers(DEFAULT, EP, [1, 2]),

@@ -61,6 +61,14 @@ def a_sweep(log: Log, clock: MovedClock, ages: Ages = AGES) -> Sweep:
     return Sweep(log, ages, clock, sleep=no_rest)
 
 
+async def lived(log: Log, clock: MovedClock, days: float) -> None:
+    """Let time pass with a sweep a day: a clock that leaps is not believed."""
+    end = clock.at + timedelta(days=days)
+    while clock.at < end:
+        clock.at = min(clock.at + timedelta(days=1), end)
+        await a_sweep(log, clock).turn()
+
+
 def read(database: Database, query: Select[tuple[int]]) -> list[int]:
     """What a query of one column finds, in order."""
     with database.readers.connect() as connection:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import timedelta
 from itertools import count
 
 import msgspec
@@ -11,13 +12,22 @@ from hypothesis import strategies as st
 from sqlalchemy import Table, insert, select
 
 from log.builders import DEFAULT, a_pending, a_report, a_write, an_attempt, an_endpoint, log_rows, once, owned, put
-from upkeep.builders import AGES, NOW, MovedClock, a_log, a_sweep, attempts_left, events_left, pending_left
+from upkeep.builders import AGES, NOW, MovedClock, a_log, a_sweep, attempts_left, events_left, lived, pending_left
 from waypost.api.shapes import DeliveryAttempt
 from waypost.clock import to_micros
 from waypost.ids import AccountId
 from waypost.log import Database, EndpointRecord, Log, LogRow, Request, Unit, Vault, units
 from waypost.log.keeping import DAY_US, Ages
-from waypost.log.tables import expiry_notices, folded, idempotency, intake_messages, intake_shipments, replays, workers
+from waypost.log.tables import (
+    attempts,
+    expiry_notices,
+    folded,
+    idempotency,
+    intake_messages,
+    intake_shipments,
+    replays,
+    workers,
+)
 
 accounts_made = count(1)
 
@@ -75,6 +85,67 @@ async def test_the_shipment_stays_and_counts_on(log: Log, clock: MovedClock) -> 
     await swept(log, clock)
     (made,) = (await put(log)).events
     assert (made.sequence, made.position) == (3, 3)
+
+
+async def test_a_clock_that_jumped_a_year_ahead_removes_nothing_and_gives_up_nothing(
+    database: Database, log: Log, clock: MovedClock
+) -> None:
+    clock.days_ago(2)
+    await owned(log)
+    await aged(log, clock, 2, 1)
+    await swept(log, clock)
+    clock.forward(days=365)
+    await swept(log, clock)
+    clock.forward(hours=23)
+    await swept(log, clock)
+    assert (events_left(database), attempts_left(database)) == ([1, 2, 3], [])
+
+
+async def test_a_clock_that_came_back_is_as_if_it_had_never_jumped(
+    database: Database, log: Log, clock: MovedClock
+) -> None:
+    await aged(log, clock, 31, 29)
+    await swept(log, clock)
+    clock.forward(days=365)
+    await swept(log, clock)
+    clock.forward(days=-365)
+    await swept(log, clock)
+    assert events_left(database) == [3]
+
+
+async def test_after_a_long_rest_retention_goes_on_a_day_later(database: Database, log: Log, clock: MovedClock) -> None:
+    await aged(log, clock, 0)
+    await swept(log, clock)
+    for _ in range(25):
+        clock.forward(hours=1)
+        clock.at = max(clock.at, NOW + timedelta(days=40))
+        await swept(log, clock)
+    assert events_left(database) == []
+
+
+async def test_what_a_clock_that_was_behind_recorded_is_as_young_as_what_stands_before_it(
+    database: Database, log: Log, clock: MovedClock
+) -> None:
+    """Neither removed nor given up: an endpoint owes what came in after the event of a minute ago."""
+    await owned(log)
+    await aged(log, clock, 0)
+    await log.persist([a_write(await only_endpoint(log), cursor=2)])
+    await aged(log, clock, 365)
+    await swept(log, clock)
+    assert (events_left(database), attempts_left(database)) == ([1, 2, 3], [])
+
+
+async def only_endpoint(log: Log) -> EndpointRecord:
+    (endpoint,) = (await log.list_endpoints(DEFAULT)).items
+    return endpoint
+
+
+async def test_what_a_clock_that_was_ahead_recorded_does_not_hold_up_the_rest(
+    database: Database, log: Log, clock: MovedClock
+) -> None:
+    await aged(log, clock, 40, -300, 35, 1)
+    await swept(log, clock)
+    assert events_left(database) == [3, 5]
 
 
 async def test_an_event_past_a_cursor_stays_beyond_its_days(database: Database, log: Log, clock: MovedClock) -> None:
@@ -135,9 +206,21 @@ async def test_an_attempt_made_lately_outlives_its_event_by_some_days(
     await log.persist([a_write(endpoint, cursor=2, attempts=(an_attempt(rows[0], started_at=NOW),))])
     await swept(log, clock)
     assert (events_left(database), attempts_left(database)) == ([], [1])
-    clock.forward(days=8)
-    await swept(log, clock)
+    await lived(log, clock, days=8)
     assert attempts_left(database) == []
+
+
+async def test_what_was_answered_leaves_with_the_event_though_the_attempt_stays(log: Log, clock: MovedClock) -> None:
+    """An erasure finds attempts by their events, so none may quote people once its event has left."""
+    clock.days_ago(60)
+    endpoint = await owned(log)
+    rows = await aged(log, clock, 60)
+    answered = b'{"number":1,"response":{"headers":{"x":"Mari"},"body":"for Mari","truncated":false}}'
+    tried = [an_attempt(row, started_at=NOW - timedelta(days=1), detail=answered) for row in rows]
+    await log.persist([a_write(endpoint, cursor=2, attempts=tuple(tried))])
+    await swept(log, clock)
+    kept = await log.look(lambda connection, _: connection.execute(select(attempts.c.detail)).scalars().all())
+    assert [msgspec.json.decode(one)["response"]["body"] for one in kept] == ["", ""]
 
 
 async def test_attempts_at_an_endpoint_that_was_deleted_leave_by_age(
@@ -163,8 +246,7 @@ async def test_an_event_that_failed_lately_can_still_be_sent_again(
     await log.persist([a_write(endpoint, cursor=2, attempts=(failed,))])
     await swept(log, clock)
     assert events_left(database) == [1]
-    clock.forward(days=8)
-    await swept(log, clock)
+    await lived(log, clock, days=8)
     assert events_left(database) == []
 
 
@@ -288,8 +370,7 @@ async def test_an_account_is_warned_once_for_each_step(database: Database, log: 
     await aged(log, clock, 84)
     await swept(log, clock)
     await swept(log, clock)
-    clock.forward(days=5.5)
-    await swept(log, clock)
+    await lived(log, clock, days=5.5)
     with database.readers.connect() as connection:
         found = connection.execute(select(expiry_notices.c.endpoint_id, expiry_notices.c.days_left)).all()
     assert sorted(map(tuple, found)) == [(endpoint.endpoint_id, 1), (endpoint.endpoint_id, 7)]

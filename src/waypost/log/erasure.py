@@ -101,6 +101,11 @@ def _erase_attempts(tx: Tx, account_id: AccountId, positions: list[int]) -> None
     _blank_attempts(tx, account_id, _tried_endpoints(tx, account_id), positions)
 
 
+def blank_attempts(tx: Tx, account_id: AccountId, endpoint_id: str, positions: list[int]) -> None:
+    """Blank the answers kept of attempts at these positions of one endpoint; those of batches where they are kept."""
+    _blank_attempts(tx, account_id, [endpoint_id], positions)
+
+
 def _blank_attempts(tx: Tx, account_id: AccountId, endpoint_ids: Iterable[str], positions: list[int]) -> None:
     blank = [
         {
@@ -108,10 +113,11 @@ def _blank_attempts(tx: Tx, account_id: AccountId, endpoint_ids: Iterable[str], 
             "of_endpoint": endpoint_id,
             "of_position": row.position,
             "of_number": row.number,
-            "detail": erase_answer(bytes(row.detail)),
+            "detail": detail,
         }
         for endpoint_id in endpoint_ids
         for row in _attempts_with_answers(tx, account_id, endpoint_id, positions)
+        if (detail := erase_answer(bytes(row.detail))) != bytes(row.detail)
     ]
     if blank:
         names = {

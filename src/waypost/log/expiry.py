@@ -16,7 +16,7 @@ from waypost.ids import AccountId, EndpointId
 from waypost.log.database import execute_many, insert_into
 from waypost.log.endpoints import read_endpoint
 from waypost.log.events import read_events_after
-from waypost.log.keeping import DAY_US, WARNING_DAYS, Aged, Ages, expired, warning_due
+from waypost.log.keeping import CLOCK_LEAP_US, DAY_US, WARNING_DAYS, Aged, Ages, expired, warning_due
 from waypost.log.leases import insert_attempts
 from waypost.log.owed import Judge, owed_after
 from waypost.log.records import EndpointRecord
@@ -42,9 +42,14 @@ class Behind:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What a sweep finds to do in an account: who waits too long, who was tried, who was warned and waits no more."""
+    """What a sweep finds to do in an account: who waits too long, who was tried, who was warned and waits no more.
+
+    From the position `young_from` on nothing is past the limit, whatever a clock said that was behind when it recorded
+    an event; None where all the log is, or where that was not asked for.
+    """
 
     behind: tuple[Behind, ...]
+    young_from: int | None
     tried: tuple[EndpointId, ...]
     at_ease: tuple[EndpointId, ...]
 
@@ -69,7 +74,10 @@ def survey(connection: Connection, vault: Vault, account_id: AccountId, ages: Ag
     warned = connection.execute(warned_endpoints(account_id)).scalars()
     due_now = {one.endpoint_id for one in behind if one.warning_due is not None}
     at_ease = tuple(EndpointId(one) for one in warned if one not in due_now)
-    return Survey(tuple(behind), tuple(tried_endpoints(connection, account_id)), at_ease)
+    young_from: int | None = None
+    if any(one.is_past for one in behind):
+        young_from = connection.execute(first_young(account_id, limit_us, now_us + CLOCK_LEAP_US)).scalar()
+    return Survey(tuple(behind), young_from, tuple(tried_endpoints(connection, account_id)), at_ease)
 
 
 def oldest_owed(connection: Connection, endpoint: EndpointRecord) -> int | None:
@@ -112,8 +120,10 @@ class _GivenUp(msgspec.Struct, frozen=True):
     response: None
 
 
-def give_up(account_id: AccountId, endpoint_id: EndpointId, ages: Ages) -> Unit[Step]:
+def give_up(account_id: AccountId, endpoint_id: EndpointId, ages: Ages, young_from: int | None) -> Unit[Step]:
     """Let the deliveries of an endpoint that are past the limit of what is owed stand as failed, some of them.
+
+    Those from the position `young_from` on are left alone.
 
     The endpoint is taken over: its epoch goes up, so that nothing that its owner has in hand is stored any more, and
     the owner takes it again, as it is then. An attempt that is out at this moment may still arrive.
@@ -127,18 +137,19 @@ def give_up(account_id: AccountId, endpoint_id: EndpointId, ages: Ages) -> Unit[
         # Its owner may be storing a cursor: what is read here holds until we are done.
         cursor = tx.connection.execute(locked_cursor(account_id, endpoint_id)).scalar_one()
         rows = read_events_after(tx.connection, account_id, cursor, GIVEN_UP_ROWS)
-        past = set(expired([Aged(row.position, row.recorded_at) for row in rows], ages, tx.now_us))
+        aged = [Aged(row.position, row.recorded_at) for row in rows if young_from is None or row.position < young_from]
+        past = set(expired(aged, ages, tx.now_us))
         through = max(past, default=cursor)
         judge = Judge(endpoint.versions)
         settled = set(tx.connection.execute(settled_between(account_id, endpoint_id, cursor, through)).scalars())
-        before = tx.now_us - ages.owed_us
-        waiting = list(tx.connection.execute(pending_before(account_id, endpoint_id, before, GIVEN_UP_ROWS)))
+        reach = (account_id, endpoint_id, tx.now_us - ages.owed_us, young_from, GIVEN_UP_ROWS)
+        waiting = list(tx.connection.execute(pending_before(*reach)))
         is_full = len(past) == GIVEN_UP_ROWS or len(waiting) == GIVEN_UP_ROWS
         # A batch comes again whole, or not at all.
         batches = {row.batch_id for row in waiting if row.batch_id is not None}
         if batches:
             waiting += tx.connection.execute(pending_of_batches(account_id, endpoint_id, batches))
-        folds = tx.connection.execute(folds_before(account_id, endpoint_id, before, GIVEN_UP_ROWS)).all()
+        folds = tx.connection.execute(folds_before(*reach)).all()
         owed = {row.position: row.event_id for row in [*waiting, *folds]}
         owed |= {
             row.position: row.event_id
@@ -280,6 +291,13 @@ def endpoints_with_old_events(account_id: AccountId, before: int) -> Select[Any]
     return mine.where(old).order_by(endpoints.c.endpoint_id)
 
 
+def first_young(account_id: AccountId, since: int, until: int) -> Select[Any]:
+    """The first position recorded in [`since`, `until`). Walks the old events at the beginning of the primary key."""
+    mine = select(events.c.position).where(events.c.account_id == account_id)
+    recorded_at = events.c.recorded_at + 0  # or SQLite sorts all young events
+    return mine.where(recorded_at >= since, recorded_at < until).order_by(events.c.position).limit(1)
+
+
 def following_event(account_id: AccountId, cursor: int) -> Select[Any]:
     """When the event after a cursor was recorded. Walks the primary key."""
     columns = events.c
@@ -308,12 +326,16 @@ def oldest_fold(account_id: AccountId, endpoint_id: EndpointId) -> Select[Any]:
     return mine.where(folded.c.account_id == account_id, folded.c.endpoint_id == endpoint_id)
 
 
-def pending_before(account_id: AccountId, endpoint_id: EndpointId, before: int, limit: int) -> Select[Any]:
+def pending_before(
+    account_id: AccountId, endpoint_id: EndpointId, before: int, young_from: int | None, limit: int
+) -> Select[Any]:
     """The pending rows whose events were recorded before then, in log order. Walks the primary key."""
     same = and_(events.c.account_id == pending.c.account_id, events.c.position == pending.c.position)
     mine = select(pending.c.position, pending.c.event_id, pending.c.batch_id).join(events, same)
     mine = mine.where(pending.c.account_id == account_id, pending.c.endpoint_id == endpoint_id)
     recorded_at = events.c.recorded_at + 0  # or SQLite walks all old events, looking for those few
+    if young_from is not None:
+        mine = mine.where(pending.c.position < young_from)
     return mine.where(recorded_at < before).order_by(pending.c.position).limit(limit)
 
 
@@ -324,13 +346,17 @@ def pending_of_batches(account_id: AccountId, endpoint_id: EndpointId, batches: 
     return mine.where(pending.c.batch_id.in_(list(batches)))
 
 
-def folds_before(account_id: AccountId, endpoint_id: EndpointId, before: int, limit: int) -> Select[Any]:
+def folds_before(
+    account_id: AccountId, endpoint_id: EndpointId, before: int, young_from: int | None, limit: int
+) -> Select[Any]:
     """The events recorded before then that wait for a newer one they are folded into. Walks the primary key."""
     same = and_(events.c.account_id == folded.c.account_id, events.c.position == folded.c.position)
     own = and_(endpoints.c.account_id == folded.c.account_id, endpoints.c.endpoint_id == folded.c.endpoint_id)
     mine = select(folded.c.position, events.c.event_id).join(events, same).join(endpoints, own)
     mine = mine.where(folded.c.account_id == account_id, folded.c.endpoint_id == endpoint_id, holder_waits())
     recorded_at = events.c.recorded_at + 0  # or SQLite walks all old events, looking for those few
+    if young_from is not None:
+        mine = mine.where(folded.c.position < young_from)
     return mine.where(recorded_at < before).order_by(folded.c.position).limit(limit)
 
 

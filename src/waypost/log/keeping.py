@@ -12,6 +12,8 @@ SECOND_US = 1_000_000
 DAY_US = 24 * 3600 * SECOND_US
 SHOWN_DAYS = 7  # what failed or was tried so lately can still be looked at and sent again
 WARNING_DAYS = (7, 1)  # before owed events reach their limit
+CLOCK_LEAP_US = DAY_US  # a clock that went on by more than that since the last sweep may be wrong
+CLOCK_PROBATION_US = DAY_US  # and is believed when it has been so for as long
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,37 @@ class Ages:
     def shown_us(self) -> int:
         """How long a final failure, or an attempt whose event has left, is kept at the least, in microseconds."""
         return min(self.days, SHOWN_DAYS) * DAY_US
+
+
+@dataclass(frozen=True, slots=True)
+class ClockSeen:
+    """What is known of the clock, in Unix microseconds: the latest time that was believed, and, while it is far ahead
+    of that, since when it has been so and the latest time that it showed.
+    """
+
+    believed: int
+    ahead_since: int | None = None
+    ahead_seen: int | None = None
+
+    @property
+    def is_ahead(self) -> bool:
+        """Whether the clock is not believed."""
+        return self.ahead_since is not None
+
+
+def watch_clock(seen: ClockSeen | None, now_us: int) -> ClockSeen:
+    """Take in what the clock shows. One that leapt ahead is believed once it has gone on from there for a day.
+
+    A clock that steps back makes everything younger, which does no harm.
+    """
+    if seen is None or now_us <= seen.believed + CLOCK_LEAP_US:
+        return ClockSeen(now_us if seen is None else max(seen.believed, now_us))
+    since, latest = seen.ahead_since, seen.ahead_seen
+    if since is None or latest is None or not since <= now_us <= latest + CLOCK_LEAP_US:
+        since = now_us
+    if now_us - since >= CLOCK_PROBATION_US:
+        return ClockSeen(now_us)
+    return ClockSeen(seen.believed, since, now_us)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +105,17 @@ def cut(
     """Decide which of `rows`, at most `limit` rows right after the position `after`, leave. `kept` are those that stay.
 
     The walk ends at the first event that is too young or not passed yet: whatever comes later is so as well, or will be
-    met by the next sweep.
+    met by the next sweep. One that a clock recorded that was ahead stays and says nothing of those after it.
     """
     leaving: list[int] = []
     place = after
     for row in rows:
-        if row.recorded_at >= now_us - ages.kept_us or (floors.passed is not None and row.position > floors.passed):
+        if floors.passed is not None and row.position > floors.passed:
+            return Cut(tuple(leaving), row.position - 1, more=False)
+        if row.recorded_at > now_us + CLOCK_LEAP_US:
+            place = row.position
+            continue
+        if row.recorded_at >= now_us - ages.kept_us:
             return Cut(tuple(leaving), row.position - 1, more=False)
         replayed = floors.replayed is not None and row.position > floors.replayed
         if replayed and row.recorded_at >= now_us - ages.owed_us:

@@ -26,6 +26,7 @@ from sqlalchemy import (
 )
 
 from waypost.ids import AccountId, EndpointId
+from waypost.log import erasure
 from waypost.log.database import database_now, execute_many
 from waypost.log.keeping import Aged, Ages, Floors, cut
 from waypost.log.tables import (
@@ -102,7 +103,8 @@ def remove_attempts(
     """Remove attempts up to the position `through` whose events have left, past `after`, a position and a number.
 
     An attempt never leaves before its event, so whatever is owed keeps what tells that it was sent. One that was made
-    lately stays a while, for the figures of the endpoint.
+    lately stays a while, for the figures of the endpoint, without what was answered: an erasure finds answers by their
+    events alone.
     """
 
     def work(tx: Tx) -> tuple[Step, tuple[int, int]]:
@@ -111,6 +113,7 @@ def remove_attempts(
             return Step(0, through, more=False), after
         there = {row.position for row in rows}
         there &= set(tx.connection.execute(positions_there(account_id, sorted(there))).scalars())
+        alone = [row for row in rows if row.position not in there]
         gone = [
             {
                 "of_account": account_id,
@@ -118,10 +121,12 @@ def remove_attempts(
                 "of_position": row.position,
                 "of_number": row.number,
             }
-            for row in rows
-            if row.position not in there and row.started_at < tx.now_us - ages.shown_us
+            for row in alone
+            if row.started_at < tx.now_us - ages.shown_us
         ]
         execute_many(tx.connection, delete_attempt(), gone)
+        if len(alone) > len(gone):
+            erasure.blank_attempts(tx, account_id, endpoint_id, sorted({row.position for row in alone}))
         last = rows[-1]
         return Step(len(gone), last.position, more=len(rows) == STEP_ROWS), (last.position, last.number)
 

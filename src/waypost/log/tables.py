@@ -404,6 +404,19 @@ workers = Table(
     sqlite_with_rowid=False,
 )
 
+# One row for everybody: what retention goes by.
+clock_seen = Table(
+    "clock_seen",
+    metadata,
+    Column("row_id", Integer, nullable=False, autoincrement=False),
+    Column("believed", INSTANT, nullable=False, comment="the latest time that was believed"),
+    Column("ahead_since", INSTANT, comment="since when the clock is further ahead than is believed"),
+    Column("ahead_seen", INSTANT, comment="the latest time that it showed since"),
+    PrimaryKeyConstraint("row_id", name="clock_seen_pk"),
+    CheckConstraint("row_id = 1", name="clock_seen_once"),
+    CheckConstraint("(ahead_since IS NULL) = (ahead_seen IS NULL)", name="clock_seen_ahead_whole"),
+)
+
 idempotency = Table(
     "idempotency",
     metadata,

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from waypost.clock import Clock, to_micros
 from waypost.ids import AccountId, ShipmentId
-from waypost.log import Accepted, AcceptReport, Account, Log, Request, Vault, silence
+from waypost.log import Accepted, AcceptReport, Account, Log, Request, Vault, clock_watch, keeping, silence
 from waypost.shipments import StaleReport
 
 log = structlog.get_logger(__name__)
@@ -38,6 +38,10 @@ class Silence:
 
     async def turn(self) -> float:
         """Look once through all accounts; give the seconds until the next time."""
+        now_us = to_micros(self._clock.now())
+        seen = await self._log.look(lambda connection, _: clock_watch.read_clock(connection))
+        if keeping.watch_clock(seen, now_us).is_ahead:
+            return EVERY_S  # the sweep, which notes what the clock shows, has warned
         cursor: str | None = None
         while True:
             page = await self._log.list_accounts(ACCOUNTS_A_PAGE, cursor)

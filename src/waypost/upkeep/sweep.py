@@ -13,7 +13,7 @@ import structlog
 from waypost.clock import Clock, from_micros, to_micros
 from waypost.errors import Unavailable
 from waypost.ids import AccountId, EndpointId
-from waypost.log import Log, Unit, expiry, retention
+from waypost.log import Log, Unit, clock_watch, expiry, retention
 from waypost.log.expiry import Behind
 from waypost.log.idempotency import KEPT_US
 from waypost.log.keeping import Ages
@@ -25,6 +25,10 @@ EVERY_S = 3600.0
 PAUSE_S = 0.02  # after a step, at the least; others write meanwhile
 PAUSE_SHARE = 3  # of a step's own time: a slow disk is left alone for longer
 ACCOUNTS_A_PAGE = 100
+REMEDY = (
+    "Nothing is removed or given up until the clock has gone on from there for a day. Set it right if it is wrong; "
+    "after a rest of more than a day, do nothing."
+)
 
 
 class Sweep:
@@ -39,7 +43,14 @@ class Sweep:
         self._sleep = sleep
 
     async def turn(self) -> float:
-        """Sweep once through all accounts; give the seconds until the next time."""
+        """Sweep once through all accounts; give the seconds until the next time. Not by a clock that may be wrong."""
+        clock = await self._do(clock_watch.note_clock())
+        if clock.is_ahead:
+            log.warning(
+                "clock_leapt_ahead", believed=from_micros(clock.believed).isoformat(), what_to_do=REMEDY,
+                clock=self._clock.now().isoformat(),
+            )  # fmt: skip
+            return EVERY_S
         cursor: str | None = None
         while True:
             page = await self._log.list_accounts(ACCOUNTS_A_PAGE, cursor)
@@ -68,7 +79,7 @@ class Sweep:
         )
         for endpoint in found.behind:
             if endpoint.is_past:
-                await self._give_up(account_id, endpoint)
+                await self._give_up(account_id, endpoint, found.young_from)
             elif endpoint.warning_due is not None:
                 await self._warn(account_id, endpoint, endpoint.warning_due)
         for endpoint_id in found.at_ease:
@@ -84,8 +95,8 @@ class Sweep:
                 messages=messages,
             )  # fmt: skip
 
-    async def _give_up(self, account_id: AccountId, endpoint: Behind) -> None:
-        given_up = await self._all(lambda: expiry.give_up(account_id, endpoint.endpoint_id, self._ages))
+    async def _give_up(self, account_id: AccountId, endpoint: Behind, young_from: int | None) -> None:
+        given_up = await self._all(lambda: expiry.give_up(account_id, endpoint.endpoint_id, self._ages, young_from))
         if given_up:
             log.warning(
                 "owed_events_given_up", account_id=account_id, endpoint_id=endpoint.endpoint_id, events=given_up

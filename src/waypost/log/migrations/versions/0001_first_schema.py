@@ -238,6 +238,21 @@ def upgrade() -> None:
         postgresql_where=sa.text("quiet_since IS NOT NULL"),
     )
     op.create_table(
+        "clock_seen",
+        sa.Column("row_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("believed", sa.BigInteger(), nullable=False, comment="the latest time that was believed"),
+        sa.Column(
+            "ahead_since",
+            sa.BigInteger(),
+            nullable=True,
+            comment="since when the clock is further ahead than is believed",
+        ),
+        sa.Column("ahead_seen", sa.BigInteger(), nullable=True, comment="the latest time that it showed since"),
+        sa.CheckConstraint("row_id = 1", name="clock_seen_once"),
+        sa.CheckConstraint("(ahead_since IS NULL) = (ahead_seen IS NULL)", name="clock_seen_ahead_whole"),
+        sa.PrimaryKeyConstraint("row_id", name="clock_seen_pk"),
+    )
+    op.create_table(
         "workers",
         sa.Column("owner", TEXT, nullable=False),
         sa.Column("lease_until", sa.BigInteger(), nullable=False, comment="by the database's clock"),
