@@ -8,6 +8,7 @@ offers it. `?starttls=always` and `?starttls=never` say otherwise. `smtps` is TL
 """
 
 from dataclasses import dataclass, field
+from email.headerregistry import Address
 from typing import Literal
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -16,6 +17,7 @@ Tls = Literal["from the start", "always", "if offered", "never"]
 PORTS = {"smtp": 587, "smtps": 465}
 SENDER_NAME = "waypost"
 ADDRESS_LENGTH_MAX = 320
+LOCAL_LENGTH_MAX = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ def read_mail_server(url: str, public_url: str = "http://localhost") -> MailServ
     password = unquote(parts.password) if parts.password else None
     tls = _tls(parts.scheme, options.pop("starttls", None), has_password=password is not None)
     sender = options.pop("from", None) or _sender(username, public_url)
-    if options or not _is_address(sender):
+    if options or not is_address(sender):
         raise ValueError("the options are from=ADDRESS and starttls=always or never")
     return MailServer(parts.hostname, port or PORTS[parts.scheme], tls, sender, username, password)
 
@@ -68,7 +70,13 @@ def _sender(username: str | None, public_url: str) -> str:
     return f"{SENDER_NAME}@{urlsplit(public_url).hostname or 'localhost'}"
 
 
-def _is_address(text: str) -> bool:
+def is_address(text: str) -> bool:
+    """Whether `text` is one plain address of mail, such as every server takes: no name, no quotes, ASCII only."""
     local, _, domain = text.rpartition("@")
     bare = text.isascii() and text.isprintable() and not set(text) & set(' <>(),;:"')
-    return bool(local and domain) and bare and len(text) <= ADDRESS_LENGTH_MAX
+    if not (local and domain and bare) or len(local) > LOCAL_LENGTH_MAX or len(text) > ADDRESS_LENGTH_MAX:
+        return False
+    try:
+        return Address(addr_spec=text).addr_spec == text
+    except ValueError:
+        return False

@@ -12,13 +12,17 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 
 class MailBox:
-    """What was handed in. While `refusing`, everything is turned away for the time being."""
+    """What was handed in. While `refusing`, everything is turned away for the time being.
+
+    Who is `unknown` is turned away for good.
+    """
 
     def __init__(self) -> None:
         self.mails: list[EmailMessage] = []
         self.recipients: list[list[str]] = []
         self.logins: list[tuple[str, str]] = []
         self.refusing = False
+        self.unknown: set[str] = set()
         self.port = 0
 
     @property
@@ -30,6 +34,14 @@ class MailBox:
     def subjects(self) -> list[str]:
         """The subject of each mail."""
         return [mail["Subject"] for mail in self.mails]
+
+    async def handle_RCPT(  # noqa: N802
+        self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
+    ) -> str:
+        if address in self.unknown:
+            return "550 no such user"
+        envelope.rcpt_tos.append(address)
+        return "250 yes"
 
     async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802
         if self.refusing:

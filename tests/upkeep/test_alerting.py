@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
+from email.message import EmailMessage
 from typing import Any
 
 import msgspec
@@ -10,7 +12,7 @@ import pytest
 from sqlalchemy import select
 
 from log.builders import DEFAULT, a_write, an_endpoint, owned, put
-from upkeep.builders import MovedClock, a_log, a_sweep
+from upkeep.builders import MovedClock, a_log, a_sweep, lived
 from upkeep.mail_receiver import MailBox, a_mail_server
 from waypost.clock import to_micros
 from waypost.events import DeliveryFailedData, EndpointStateData, EventBrief, LastAttempt, endpoint_brief
@@ -219,6 +221,124 @@ async def test_a_mail_that_was_not_noted_as_sent_is_sent_again(
     assert len(box.mails) == 1
 
 
+class SilentAfter:
+    """Hands mail in and never hears that it was taken."""
+
+    def __init__(self, port: int) -> None:
+        self._post = SmtpPost(read_mail_server(f"smtp://127.0.0.1:{port}?from=waypost@tms.example"))
+
+    async def send(self, message: EmailMessage) -> None:
+        await self._post.send(message)
+        raise ConnectionResetError("the answer was lost")
+
+
+async def test_a_mail_that_is_sent_again_is_the_same_for_who_looks(
+    log: Log, happenings: Happenings, box: MailBox, clock: MovedClock
+) -> None:
+    post = SilentAfter(box.port)
+    alerting = Alerting(log, post, clock, sender="waypost@tms.example", public_url="https://waypost.tms.example")
+    await happenings.state("failing")
+    await alerting.turn()
+    clock.forward(minutes=2)
+    await alerting.turn()
+    first, second = box.mails
+    assert first["Message-ID"] == second["Message-ID"]
+
+
+async def test_a_new_address_does_not_wait_for_what_the_old_one_was_refused(
+    log: Log, happenings: Happenings, alerting: Alerting, box: MailBox, clock: MovedClock
+) -> None:
+    box.refusing = True
+    await happenings.state("failing")
+    await alerting.turn()
+    box.refusing = False
+    await alerting.turn()
+    assert box.mails == []
+    await alert(log, "night@tms.example")
+    await alerting.turn()
+    assert box.recipients == [["night@tms.example"]]
+
+
+async def test_one_recipient_who_is_refused_costs_only_that_account(
+    log: Log, clock: MovedClock, alerting: Alerting, box: MailBox
+) -> None:
+    other = AccountId("other")
+    await log.do(units.create_account(other, "Other", AccountSettings(alert_email="gone@other.example")))
+    await alert(log)
+    mine, theirs = await an_endpoint(log), await an_endpoint(log, account=other)
+    await log.take_leases("w1", 60, 10)
+    box.unknown = {"gone@other.example"}
+    await Happenings(log, clock, theirs).state("failing")
+    await Happenings(log, clock, mine).state("failing")
+    await alerting.turn()
+    assert box.recipients == [[OPS]]
+
+
+async def test_what_comes_of_one_outage_is_told_in_one_mail(
+    log: Log, happenings: Happenings, alerting: Alerting, box: MailBox
+) -> None:
+    for number in range(600):
+        await happenings.refused(f"SO-{number}")
+    await alerting.turn()
+    (subject,) = box.subjects
+    assert subject.startswith("600 deliveries were refused")
+
+
+@asynccontextmanager
+async def a_slow_server(*, seconds_a_word: float, goodbye: bool) -> AsyncIterator[tuple[int, list[bytes]]]:
+    """A mail server that takes its time for each word; its port, and what it heard."""
+    heard: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await answer(reader, writer)
+        finally:
+            writer.close()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 slow.example\r\n")
+        in_data = False
+        while line := await reader.readline():
+            heard.append(line)
+            in_data = in_data and line != b".\r\n"
+            if in_data:
+                continue
+            await asyncio.sleep(seconds_a_word)
+            if line == b"QUIT\r\n" and not goodbye:
+                continue
+            in_data = line == b"DATA\r\n"
+            writer.write(b"354 go on\r\n" if in_data else b"250 yes\r\n")
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1], heard
+    finally:
+        server.close()
+        await server.wait_closed()
+
+
+def a_mail() -> EmailMessage:
+    mail = EmailMessage()
+    mail["From"], mail["To"], mail["Subject"] = "waypost@tms.example", OPS, "An endpoint is failing"
+    mail.set_content("It is.")
+    return mail
+
+
+async def test_a_server_that_takes_its_time_for_each_word_is_left_after_the_limit_of_all() -> None:
+    async with a_slow_server(seconds_a_word=0.15, goodbye=True) as (port, heard):
+        post = SmtpPost(read_mail_server(f"smtp://127.0.0.1:{port}?starttls=never"), limit_s=0.25)
+        with pytest.raises(TimeoutError):
+            await post.send(a_mail())
+    assert b"DATA\r\n" not in heard
+
+
+async def test_a_server_that_says_no_goodbye_has_taken_the_mail_all_the_same() -> None:
+    async with a_slow_server(seconds_a_word=0, goodbye=False) as (port, heard):
+        post = SmtpPost(read_mail_server(f"smtp://127.0.0.1:{port}?starttls=never"), goodbye_s=0.05)
+        await post.send(a_mail())
+    assert b"QUIT\r\n" in heard
+
+
 async def test_of_two_services_one_sends(log: Log, happenings: Happenings, alerting: Alerting, box: MailBox) -> None:
     await happenings.state("failing")
     await asyncio.gather(alerting.turn(), alerting.turn(), alerting.turn())
@@ -310,11 +430,9 @@ async def test_the_account_is_warned_of_owed_events_and_told_what_was_given_up(
     for _ in range(2):
         await a_sweep(log, clock).turn()
         await alerting.turn()
-    clock.forward(days=5.5)
-    await a_sweep(log, clock).turn()
+    await lived(log, clock, days=5.5)
     await alerting.turn()
-    clock.forward(days=2)
-    await a_sweep(log, clock).turn()
+    await lived(log, clock, days=2)
     await alerting.turn()
     soon, given_up = (
         f"Events for {endpoint.endpoint_id} are given up soon",

@@ -22,6 +22,7 @@ from waypost.errors import FieldError
 from waypost.ids import AccountId
 from waypost.log import Account as AccountRecord
 from waypost.log import AccountSettings, MadeToken, TokenRecord, Tx, Unit, units
+from waypost.mail_server import is_address
 from waypost.shipments.codes import time_zones
 
 TABLE = Table("Accounts")
@@ -32,7 +33,6 @@ STALE_AFTER_HOURS_MAX = 365 * 24
 ORIGINS_MAX = 50
 URL_LENGTH_MAX = 2048
 
-_EMAIL = re.compile(r"[^\s@<>\"]{1,64}@[^\s@<>\"]{1,255}")
 _ORIGIN = re.compile(r"https?://[a-z0-9.-]{1,253}(:[0-9]{1,5})?")
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 
@@ -45,6 +45,12 @@ def _form(pattern: re.Pattern[str], words: str) -> Check:
         return [] if fits else [FieldError(path, f"must be {words}")]
 
     return check
+
+
+def _email(value: Any, path: str) -> list[FieldError]:
+    if isinstance(value, str) and is_address(value):
+        return []
+    return [FieldError(path, "must be an e-mail address in ASCII, such as ops@example.com")]
 
 
 def _time_zone(value: Any, path: str) -> list[FieldError]:
@@ -75,7 +81,7 @@ def _portal(value: Any, path: str) -> list[FieldError]:
 
 _SETTINGS: Mapping[str, Check] = {
     "name": _name,
-    "alert_email": nullable(_form(_EMAIL, "an e-mail address")),
+    "alert_email": nullable(_email),
     "time_zone": nullable(_time_zone),
     "eta_threshold_minutes": whole_number(0, ETA_THRESHOLD_MINUTES_MAX),
     "stale_after_hours": nullable(whole_number(1, STALE_AFTER_HOURS_MAX)),

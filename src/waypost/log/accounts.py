@@ -66,6 +66,8 @@ def change_account(account_id: AccountId, name: str | None, settings: AccountSet
         if settings is not None:
             tx.head(account_id).settings = settings
             _follow(tx, account_id, tx.head(account_id).position, settings.alert_email)
+            if settings.alert_email != before.settings.alert_email:
+                _try_at_once(tx, account_id)
         return read_account(tx.connection, account_id)
 
     return Unit(account_id, work, locks=True)
@@ -124,6 +126,12 @@ def _follow(tx: Tx, account_id: AccountId, position: int, alert_email: str | Non
     elif tx.connection.execute(select(alerts.c.position).where(mine)).first() is None:
         row = {"account_id": account_id, "position": position, "due_at": tx.now_us, "failures": 0}
         tx.connection.execute(insert(alerts), row)
+
+
+def _try_at_once(tx: Tx, account_id: AccountId) -> None:
+    """Forget the pause that the address before has earned."""
+    mine = alerts.c.account_id == account_id, alerts.c.failures > 0
+    tx.connection.execute(update(alerts).where(*mine).values(due_at=tx.now_us, failures=0))
 
 
 def _insert_token(

@@ -23,7 +23,7 @@ from waypost.log.tables import alerts, endpoints, events, expiry_notices
 from waypost.log.transaction import Tx, Unit
 
 OPERATIONS = ("delivery.failed", "endpoint.failing", "endpoint.resumed", "endpoint.suspended")
-EVENTS_MAX = 500  # told of in one mail
+EVENTS_MAX = 5000  # told of in one mail; what comes of one outage is told in few
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ A mail that the server did not take is tried again, after a pause that grows to 
 the same mail. Nothing of it is lost meanwhile, and nothing else waits for it.
 """
 
+import asyncio
 from email.message import EmailMessage
 from typing import Protocol
 
@@ -24,6 +25,7 @@ PAUSE_US = 60_000_000  # between two mails to one account
 PAUSE_US_MAX = 3600_000_000
 CLAIMED_US = 180_000_000  # longer than a mail can take
 SEND_S_MAX = 60.0
+GOODBYE_S_MAX = 5.0
 ACCOUNTS_A_TURN = 50
 
 
@@ -36,15 +38,34 @@ class Post(Protocol):
 
 
 class SmtpPost:
-    """Hands in mail at the operator's mail server, over a connection for each."""
+    """Hands in mail at the operator's mail server, over a connection for each.
 
-    def __init__(self, server: MailServer) -> None:
+    `limit_s` bounds all of it together, from the name of the server to its word that it took the mail.
+    """
+
+    def __init__(self, server: MailServer, *, limit_s: float = SEND_S_MAX, goodbye_s: float = GOODBYE_S_MAX) -> None:
         self._server = server
+        self._limit_s = limit_s
+        self._goodbye_s = goodbye_s
 
     async def send(self, message: EmailMessage) -> None:
         """Hand in one mail. Raises OSError, TimeoutError or SMTPException."""
-        async with connection(self._server, timeout_s=SEND_S_MAX) as client:
-            await client.send_message(message)
+        client = connection(self._server, timeout_s=self._limit_s)
+        try:
+            async with asyncio.timeout(self._limit_s):
+                await client.connect()
+                await client.send_message(message)
+            await self._leave(client)
+        finally:
+            client.close()
+
+    async def _leave(self, client: aiosmtplib.SMTP) -> None:
+        """Say goodbye, as is polite. The mail is handed in, whatever becomes of that."""
+        try:
+            async with asyncio.timeout(self._goodbye_s):
+                await client.quit()
+        except (aiosmtplib.SMTPException, OSError, TimeoutError) as error:
+            log.info("mail_server_left_without_goodbye", error=f"{type(error).__name__}: {error}")
 
 
 def connection(server: MailServer, timeout_s: float) -> aiosmtplib.SMTP:
@@ -110,8 +131,10 @@ class Alerting:
     def _message(self, due: DueAlert, told: Alerts, recipient: str) -> EmailMessage:
         # Sent twice, it is the same mail for the mail programs that look.
         domain = self._sender.rpartition("@")[2]
-        notices = "".join(f".{notice.endpoint.id}-{notice.days_left}" for notice in told.notices[:1])
-        message_id = f"<waypost.{due.account_id}.{due.position}-{told.position}{notices}.{due.due_at}@{domain}>"
+        notices = "".join(
+            f".{notice.endpoint.id}-{notice.days_left}-{to_micros(notice.expires_at)}" for notice in told.notices[:1]
+        )
+        message_id = f"<waypost.{due.account_id}.{due.position}-{told.position}{notices}@{domain}>"
         return compose(
             told, sender=self._sender, recipient=recipient, public_url=self._public_url, message_id=message_id
         )
