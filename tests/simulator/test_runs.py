@@ -4,21 +4,36 @@ import dataclasses
 import os
 import subprocess
 import sys
+from collections import Counter
 
 import pytest
 
-from simulator.seeds import SEEDS, SHARES, outcome
+from simulator.seeds import SEEDS, SHARES, outcome, share_of
 from waypost.simulator.config import draw
+from waypost.simulator.faults import HARMS
 from waypost.simulator.many import judged
 from waypost.simulator.run import digest, run_seed
 
 SMALL = dataclasses.replace(draw(7), hours=0.3, reports=20, shipments=4)
 
 
-@pytest.mark.parametrize("share", range(SHARES))
+BY_SHARE = [pytest.param(share, marks=pytest.mark.xdist_group(f"simulator-{share}")) for share in range(SHARES)]
+
+
+@pytest.mark.parametrize("share", BY_SHARE)
 def test_promises_hold_in_the_fixed_seeds(share):
-    broken = {seed: outcome(seed).broken[:3] for seed in SEEDS[share::SHARES] if outcome(seed).broken}
-    assert broken == {}, "tell the story of one with: waypost simulate --seed N"
+    broken = {seed: outcome(seed).broken[:3] for seed in share_of(share) if outcome(seed).broken}
+    assert broken == {}, "the story of one: waypost simulate --seed N"
+
+
+@pytest.mark.parametrize("share", BY_SHARE)
+def test_every_fault_is_injected_in_the_fixed_seeds(share):
+    injected = sum((outcome(seed).harms for seed in share_of(share)), Counter())
+    assert set(HARMS) - set(injected) == set()
+
+
+def test_the_fixed_seeds_live_through_twenty_thousand_hours():
+    assert sum(draw(seed).hours for seed in SEEDS) >= 20_000
 
 
 def test_the_same_seed_gives_the_same_history():

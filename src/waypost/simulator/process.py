@@ -32,6 +32,8 @@ T = TypeVar("T")
 DATABASE_S = (0.0001, 0.004)  # one way to the database
 NOTICE_S = (0.0005, 0.03)
 RESTART_S = (0.2, 2.0, 30.0)
+SLOW_S_MAX = 120.0  # of a commit or a read; behind a slower one thousands of calls would pile up
+PAUSE_S_MAX = 7200.0  # of a process, unless its lease is longer
 _COMMIT_TROUBLES = (
     ("commit_fails", "fails"),
     ("commit_lies", "lies"),
@@ -143,7 +145,11 @@ class Machine:
         if process is None or process.life.paused:
             return
         ttl_s = self.world.config.lease_ttl_s
-        spans_s = [ttl_s * 1.2, ttl_s * 3, ttl_s * 10] if longer else [0.1, 1.0, ttl_s * 0.5]
+        spans_s = (
+            [ttl_s * 1.2, max(ttl_s * 1.2, min(ttl_s * 10, PAUSE_S_MAX))]
+            if longer
+            else [0.1, 1.0, min(ttl_s * 0.5, 60.0)]
+        )
         span_s = self.dice.choice(spans_s)
         until_s = self.world.loop.time() + span_s
         self.world.harm("process_paused" if longer else "process_starved", process=process.number, until_s=until_s)
@@ -285,7 +291,9 @@ class Process:
         world, dice = self.world, self.dice
         there_s = dice.uniform(*DATABASE_S)
         if world.happens("slow_commit", dice):
-            there_s += dice.choice([0.5, 3.0, world.config.lease_ttl_s * 0.5, world.config.lease_ttl_s * 1.5])
+            there_s += dice.choice(
+                [0.5, 3.0, *(min(world.config.lease_ttl_s * part, SLOW_S_MAX) for part in (0.5, 1.5))]
+            )
             world.harm("slow_commit", process=self.number, until_s=world.loop.time() + there_s)
         world.loop.in_world(there_s, self._write_there, do, answer)
 
@@ -329,7 +337,7 @@ class Process:
         answer: asyncio.Future[T] = world.loop.create_future()
         there_s = dice.uniform(*DATABASE_S)
         if world.happens("slow_read", dice):
-            there_s += dice.choice([0.5, 3.0, world.config.lease_ttl_s])
+            there_s += dice.choice([0.5, 3.0, min(world.config.lease_ttl_s, SLOW_S_MAX)])
             world.harm("slow_read", process=self.number, until_s=world.loop.time() + there_s)
         world.loop.in_world(there_s, self._read_there, query, answer)
         return await answer

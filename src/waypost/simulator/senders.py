@@ -32,7 +32,7 @@ COUNTRIES = ("DE", "FR", "PL", "SE")
 TAGS = ("cold", "fragile", "priority")
 FLOW = ("booked", "collected", "in_transit", "out_for_delivery", "delivered")
 BURST_RATIO = 0.4
-PAUSE_S = (0.5, 60.0)
+PAUSE_S_MIN = 0.5
 CALL = "/v1/shipments"
 ACTOR = Actor(kind="api", token="tms")  # noqa: S106 - its name
 
@@ -158,7 +158,7 @@ class Senders:
     async def _insist(self, shipment: Shipment, work: AcceptReport, once: Once[Any], said: _Told) -> None:
         """Send a report until it is answered."""
         world = self.world
-        pause_s = PAUSE_S[0]
+        pause_s = PAUSE_S_MIN
         while True:
             self._calls += 1
             call = self._calls
@@ -174,7 +174,7 @@ class Senders:
                 world.record(ReportAnswered(world.at, call, accepted=False))
                 return
             await asyncio.sleep(pause_s)
-            pause_s = min(pause_s * 2, PAUSE_S[1])
+            pause_s = min(pause_s * 2, world.patience_s)
 
     # -- what is said
 

@@ -76,6 +76,11 @@ class World:
         return self.config.hours * SECONDS_AN_HOUR / SLOTS
 
     @property
+    def patience_s(self) -> float:
+        """How long a caller waits at most before it calls again: in runs of weeks nobody asks every minute."""
+        return max(60.0, self.slot_s / 20)
+
+    @property
     def slot(self) -> int:
         """The slot of this moment."""
         return int(self.loop.time() / self.slot_s)
@@ -226,7 +231,7 @@ class World:
             if not isinstance(heard, Unanswered):
                 return heard
             await asyncio.sleep(pause_s * self._choices.uniform(1, 2))
-            pause_s = min(pause_s * 2, 60.0)
+            pause_s = min(pause_s * 2, self.patience_s)
 
     # -- healing
 
