@@ -1,6 +1,8 @@
 """Client certificates: what is refused at creation, and mutual TLS with a server that asks for one."""
 
+import asyncio
 import contextlib
+import gc
 import os
 import socket
 import ssl
@@ -9,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from weakref import ref
 
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -18,7 +21,14 @@ from delivery.dispatching import OK, a_message, an_endpoint, dispatching
 from delivery.receivers import Authority, Receiver, receiving
 from waypost.delivery.dispatch import Dispatched
 from waypost.delivery.explain import explain
-from waypost.delivery.identity import ClientIdentity, check_identity, check_is_valid_at, context_of
+from waypost.delivery.identity import (
+    CONTEXTS_KEPT,
+    ClientIdentity,
+    Contexts,
+    check_identity,
+    check_is_valid_at,
+    context_of,
+)
 
 NOW = datetime.now(UTC)
 PATH = "/auth"
@@ -73,6 +83,26 @@ def test_an_encrypted_key_is_refused(authority: Authority):
     (problem,) = problems(certificate, key_pem(key, b"passphrase"))
     assert problem[0] == "/auth/private_key"
     assert "is encrypted" in problem[1]
+
+
+def an_rsa_key(bits: int) -> rsa.RSAPrivateKey:
+    """A key whose numbers fit together, though its factors are no primes: real ones take minutes to find."""
+    p, q = (1 << bits // 2) - 105, (1 << bits // 2) - 59
+    d = pow(65537, -1, (p - 1) * (q - 1))
+    numbers = rsa.RSAPrivateNumbers(
+        p, q, d, d % (p - 1), d % (q - 1), pow(q, -1, p), rsa.RSAPublicNumbers(65537, p * q)
+    )
+    return numbers.private_key(unsafe_skip_rsa_key_validation=True)
+
+
+def test_a_key_that_takes_long_to_sign_with_is_refused(identity: ClientIdentity):
+    [problem] = problems(identity.certificate, key_pem(an_rsa_key(8192)))
+    assert problem == ("/auth/private_key", "is an RSA key of 8192 bits; at most 4096 are taken")
+
+
+def test_nobody_waits_for_a_proof_that_the_numbers_of_a_key_are_primes(identity: ClientIdentity):
+    [problem] = problems(identity.certificate, key_pem(an_rsa_key(4096)))
+    assert problem == ("/auth/private_key", "is not the key of this certificate")
 
 
 def test_what_is_no_pem_is_named_place_by_place_and_not_repeated(identity: ClientIdentity):
@@ -239,3 +269,53 @@ async def test_a_certificate_that_cannot_be_used_is_a_failed_attempt(authority, 
     assert dispatched.result.outcome == "tls"
     assert "client certificate cannot be used" in (dispatched.result.error_text or "")
     assert explain(dispatched.result, 15) == "Our client certificate cannot be used. Give it anew, with its own key."
+
+
+# -- the settings of connections
+
+
+@pytest.fixture
+def contexts() -> Iterator[Contexts]:
+    contexts = Contexts()
+    yield contexts
+    contexts.close()
+
+
+def of_authority(identity: ClientIdentity, place: int, authority: Authority) -> ClientIdentity:
+    """An identity like another one, and yet another one."""
+    return ClientIdentity(identity.certificate, identity.private_key, authority.pem + "\n" * place)
+
+
+async def test_the_tls_settings_of_an_identity_are_made_once_and_beside_the_loop(contexts, identity, authority):
+    mine = of_authority(identity, 0, authority)
+    asked = [asyncio.ensure_future(contexts.of(mine)) for _ in range(3)]
+    await asyncio.sleep(0)  # they are made in a thread: the loop goes on meanwhile
+    assert not any(one.done() for one in asked)
+    first, second, third = await asyncio.gather(*asked)
+    assert first is second is third is await contexts.of(mine)
+
+
+async def test_who_is_given_up_takes_the_tls_settings_from_nobody_else(contexts, identity, authority):
+    mine = of_authority(identity, 0, authority)
+    given_up, other = (asyncio.ensure_future(contexts.of(mine)) for _ in range(2))
+    await asyncio.sleep(0)
+    given_up.cancel()
+    assert await other is await contexts.of(mine)
+    assert given_up.cancelled()
+
+
+async def test_tls_settings_that_nobody_uses_are_not_kept_for_ever(contexts, identity, authority):
+    gone = ref(await contexts.of(of_authority(identity, 0, authority)))
+    in_use = await contexts.of(of_authority(identity, 1, authority))
+    for place in range(2, CONTEXTS_KEPT + 2):
+        await contexts.of(of_authority(identity, place, authority))
+    gc.collect()
+    assert gone() is None
+    assert await contexts.of(of_authority(identity, 1, authority)) is in_use
+
+
+async def test_an_identity_that_cannot_be_used_is_refused_each_time(contexts, identity):
+    broken = ClientIdentity(identity.certificate, "nothing")
+    for _ in range(2):
+        with pytest.raises(ssl.SSLError):
+            await contexts.of(broken)

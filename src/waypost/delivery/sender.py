@@ -29,7 +29,7 @@ from waypost.delivery.connector import (
 )
 from waypost.delivery.egress import EgressRules
 from waypost.delivery.failures import ANSWERED_TOO_EARLY, classify, on_one_line
-from waypost.delivery.identity import ClientIdentity, context_of
+from waypost.delivery.identity import ClientIdentity, Contexts
 from waypost.delivery.lookup import Lookup, addresses_of
 from waypost.delivery.result import AttemptResult, Outcome, SendRequest, Timings
 from waypost.errors import CallerError
@@ -70,7 +70,7 @@ class Sender:
         self._clock = clock or SystemClock()
         self._tls = ssl.create_default_context()
         self._tls.set_alpn_protocols(["http/1.1"])
-        self._extra_ca_pem = extra_ca_pem
+        self._contexts = Contexts(extra_ca_pem)
         if extra_ca_pem is not None:
             self._tls.load_verify_locations(cadata=extra_ca_pem)
         self._pools: dict[str, _Pool] = {}
@@ -94,16 +94,15 @@ class Sender:
             return attempt.failed("refused", f"the request could not be made: {error}")
         if self._closed:
             return attempt.failed("cancelled", "the service is stopping")
-        try:
-            pool = self._pool(request, attempt.started)
-        except ssl.SSLError as error:
-            return attempt.failed("tls", f"the client certificate cannot be used: {error.reason}")
-        pool.in_flight += 1
+        pool: _Pool | None = None
         token = exchange_under_way.set(attempt.exchange)
         deadline = asyncio.timeout(request.timeout_s)
         self._in_flight.add(deadline)
         try:
             async with deadline:
+                tls = self._tls if request.identity is None else await self._tls_of(request.identity)
+                pool = self._pool(request, attempt.started, tls)
+                pool.in_flight += 1
                 connection = await pool.connector.connect(target, [], _NO_TIMEOUT)
                 await attempt.converse(connection, data)
             return attempt.answered()
@@ -113,14 +112,17 @@ class Sender:
             if deadline.expired():
                 return attempt.failed("timeout", f"no complete answer within {request.timeout_s:g} s")
             return attempt.failed(*classify(error, attempt.exchange))
+        except _IdentityUnusable as error:
+            return attempt.failed("tls", f"the client certificate cannot be used: {error}")
         except (aiohttp.ClientError, aiohttp.EofStream, HttpProcessingError, OSError, ValueError) as error:
             return attempt.failed(*classify(error, attempt.exchange))
         finally:
             self._in_flight.discard(deadline)
             exchange_under_way.reset(token)
-            pool.in_flight -= 1
-            if pool.retired and not pool.in_flight:
-                self._close_pool(pool)
+            if pool is not None:
+                pool.in_flight -= 1
+                if pool.retired and not pool.in_flight:
+                    self._close_pool(pool)
 
     def change_rules(self, rules: EgressRules) -> None:
         """Judge every later connection by `rules`; pooled connections made under the old ones are not used again."""
@@ -148,8 +150,15 @@ class Sender:
         while self._closing or self._in_flight:
             await asyncio.gather(*self._closing)
             await asyncio.sleep(0)
+        self._contexts.close()
 
-    def _pool(self, request: SendRequest, now: float) -> "_Pool":
+    async def _tls_of(self, identity: ClientIdentity) -> ssl.SSLContext:
+        try:
+            return await self._contexts.of(identity)
+        except ssl.SSLError as error:
+            raise _IdentityUnusable(error.reason) from error
+
+    def _pool(self, request: SendRequest, now: float, tls: ssl.SSLContext) -> "_Pool":
         if now >= self._next_sweep_at:
             self._sweep(now)
         pool = self._pools.get(request.pool_key)
@@ -157,7 +166,6 @@ class Sender:
             self.forget(request.pool_key)  # a connection vouches for whom it was made as
             pool = None
         if pool is None:
-            tls = self._tls if request.identity is None else context_of(request.identity, self._extra_ca_pem)
             connector = Connector(self._rules, tls, self._lookup)
             pool = self._pools[request.pool_key] = _Pool(connector, request.identity)
         pool.used_at = now
@@ -174,6 +182,10 @@ class Sender:
         task = asyncio.get_running_loop().create_task(pool.connector.close())
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
+
+
+class _IdentityUnusable(Exception):
+    """The client certificate cannot be shown. The message is the reason in a word or two."""
 
 
 class _Pool:
