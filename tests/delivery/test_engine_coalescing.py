@@ -1,5 +1,7 @@
 """While an endpoint is behind, newer events take the older ones of their type with them."""
 
+from dataclasses import replace
+
 from delivery.endpoint_world import SCHEDULE, World, always
 from waypost.delivery.parcels import Phase
 from waypost.delivery.signals import Answer, Paused, Resumed, Settings, SettingsChanged, Verdict
@@ -155,6 +157,33 @@ def test_without_an_order_those_of_one_shipment_are_folded_all_the_same():
     unordered = Settings(retry_schedule_s=SCHEDULE, coalesce=True, ordered=False)
     world = let_go(paused_with(updated(), status(), updated(), settings=unordered))
     assert sorted(parts(world)) == [(2, ()), (3, (1,))]
+
+
+def a_newest_that_goes_first(**settings):
+    """A world whose newest event comes to its turn while an older one waits in the lane it had before."""
+    answers = iter([Answer.REFUSED])
+    world = World(settings=FOLDING, receiver=lambda position, number, now: next(answers, Answer.TAKEN))
+    world.append(status())
+    world.run(until_s=1)
+    world.append(updated())
+    world.run(until_s=2)
+    world.give(SettingsChanged(replace(FOLDING, ordered=False, **settings)))
+    world.append(updated())
+    return world
+
+
+def test_the_newest_takes_with_it_what_waits_in_another_lane():
+    world = a_newest_that_goes_first()
+    world.run()
+    assert parts(world) == [(1, ()), (3, (2,)), (1, ())]
+    assert (world.cursor, world.rows, world.folded) == (3, {}, {2: 3})
+
+
+def test_the_newest_takes_it_into_a_batch_as_well():
+    world = a_newest_that_goes_first(batch_size=5)
+    world.run()
+    assert parts(world) == [(1, ()), (3, (2,)), (1, ())]
+    assert (world.cursor, world.rows, world.folded) == (3, {}, {2: 3})
 
 
 def test_a_probe_takes_nothing_with_it():

@@ -589,11 +589,13 @@ class Engine:
         return [other.lane for other in older]
 
     def _fold_alone(self, delivery: Delivery) -> bool:
-        """The same for what goes out by itself; whether it was folded."""
+        """The same for what goes out by itself; whether anything was folded, and has to be stored first."""
         lanes = self._fold(delivery)
         if not lanes:
             return False
-        holder = self._lanes.owed[self._ledger.holder_of(delivery.position)]
+        # It holds the others itself where the older ones stand in other lanes, from before the ordering was changed.
+        is_folded = delivery.phase is Phase.GONE
+        holder = self._lanes.owed[self._ledger.holder_of(delivery.position)] if is_folded else delivery
         for lane in (*lanes, holder.lane):
             if lane and (lane[0].phase is Phase.WAITING or lane[0] is holder):
                 lane[0].phase = Phase.STORING
