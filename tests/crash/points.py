@@ -4,6 +4,7 @@ A point is armed from outside by a file that holds its name, and how many times 
 has no such hooks: what is wrapped here are its own functions.
 """
 
+import asyncio
 import os
 import signal
 from collections import Counter
@@ -18,6 +19,7 @@ from sqlalchemy.engine import RootTransaction
 from waypost.clock import SystemClock
 from waypost.delivery.result import AttemptResult, SendRequest
 from waypost.delivery.sender import Sender
+from waypost.delivery.worker import Worker
 from waypost.log import committing, migration
 from waypost.log.accept import AcceptReport
 from waypost.log.group import GroupResult, Request
@@ -26,6 +28,7 @@ BEFORE_COMMIT, AFTER_COMMIT = "before the commit of", "after the commit of"
 A_REPORT, ATTEMPTS, A_REPLAY, RETENTION = "a report", "attempts", "a step of a replay", "a step of retention"
 BEFORE_SEND, AFTER_SEND = "before a request is sent", "after a request was answered"
 IN_MIGRATION = "in a migration"
+HALF_DEAD = "while storing attempts, with its task alone"
 
 # What a unit does, by the function that made it.
 _KINDS = {"persist": ATTEMPTS, "feed_replays": A_REPLAY, "remove_events": RETENTION}
@@ -55,21 +58,27 @@ def set_clock(folder: Path, ahead: timedelta) -> None:
 
 def reach(point: str) -> None:
     """Die here if this point is armed."""
+    if is_armed(point):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def is_armed(point: str) -> bool:
+    """Whether this point is armed, and was passed as often as it may be."""
     try:
         after, _, armed = Path("armed").read_text().partition("\n")
     except FileNotFoundError:
-        return
+        return False
     if armed != point:
-        return
+        return False
     _passed[point] += 1
-    if _passed[point] > int(after):
-        os.kill(os.getpid(), signal.SIGKILL)
+    return _passed[point] > int(after)
 
 
 def install() -> None:
     """Wrap the functions that have a point before or after them. A service runs in its own folder."""
     _wrap_commits()
     _wrap_sends()
+    _wrap_storing()
     if "MIGRATIONS" in os.environ:
         _use_migrations(Path(os.environ["MIGRATIONS"]))
     now = SystemClock.now
@@ -112,6 +121,18 @@ def _wrap_sends() -> None:
         return result
 
     Sender.send = send_between_points
+
+
+def _wrap_storing() -> None:
+    """Let the task that stores attempts end, where it would be killed: the process lives on, half dead."""
+    store = Worker._store_what_waits
+
+    async def store_or_end(worker: Worker) -> None:
+        await store(worker)
+        if is_armed(HALF_DEAD):
+            raise asyncio.CancelledError
+
+    Worker._store_what_waits = store_or_end
 
 
 def _use_migrations(folder: Path) -> None:

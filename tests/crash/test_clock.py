@@ -12,17 +12,26 @@ from service_process import Receiver, Service, free_port, wait_for
 pytestmark = pytest.mark.xdist_group("clock")
 
 HOUR, TEN_YEARS = timedelta(hours=1), timedelta(days=3652)
-JUMPS = [-HOUR, HOUR, -TEN_YEARS, TEN_YEARS, timedelta()]
+_NOW = datetime.now(UTC)
+TO_NEW_YEARS_EVE = datetime(_NOW.year + 1, 1, 1, tzinfo=UTC) - timedelta(milliseconds=100) - _NOW
+JUMPS = {
+    "an hour back": -HOUR,
+    "an hour forth": HOUR,
+    "ten years back": -TEN_YEARS,
+    "ten years forth": TEN_YEARS,
+    "to the last moment of a year": TO_NEW_YEARS_EVE,
+    "to where it was": timedelta(),
+}
 
 
-@pytest.mark.parametrize("ahead", JUMPS, ids=lambda ahead: f"{ahead.days} days {ahead.seconds} s")
+@pytest.mark.parametrize("jump", JUMPS)
 def test_reports_and_deliveries_go_on_whatever_the_clock_says(
-    service: Service, receiver: Receiver, endpoint: str, acknowledged: Acknowledged, ahead: timedelta
+    service: Service, receiver: Receiver, endpoint: str, acknowledged: Acknowledged, jump: str
 ) -> None:
-    set_clock(service.folder, ahead)
+    set_clock(service.folder, JUMPS[jump])
     for weight in range(1, 11):
         for reference in ("one", "two"):
-            status, answer = put(service, f"{ahead} {reference}", weight)
+            status, answer = put(service, f"{jump} {reference}", weight)
             assert status in {200, 201}, answer
             acknowledged.add(answer)
     wait_until_settled(service, endpoint)

@@ -5,7 +5,17 @@ from http.client import HTTPException
 import pytest
 
 from crash.conftest import restart
-from crash.points import A_REPORT, AFTER_COMMIT, AFTER_SEND, ATTEMPTS, BEFORE_COMMIT, BEFORE_SEND, arm
+from crash.points import (
+    A_REPORT,
+    AFTER_COMMIT,
+    AFTER_SEND,
+    ATTEMPTS,
+    BEFORE_COMMIT,
+    BEFORE_SEND,
+    HALF_DEAD,
+    arm,
+    disarm,
+)
 from crash.promises import Acknowledged, check_all, check_log, put, wait_until_settled
 from service_process import Receiver, Service
 
@@ -126,3 +136,21 @@ def test_only_what_was_sent_and_not_stored_is_sent_once_more(
     third = [arrival for arrival in receiver.arrivals() if arrival["id"] == answer["events"][0]["id"]]
     assert [arrival["attempt"] for arrival in third] == attempts
     check_all(service, receiver, acknowledged)
+
+
+def test_a_service_whose_delivery_died_alone_does_not_go_on_as_if_nothing_were(
+    service: Service, receiver: Receiver, endpoint: str, acknowledged: Acknowledged
+) -> None:
+    arm(service.folder, HALF_DEAD)
+    acknowledged.add(put(service, "half dead")[1])
+    acknowledged.repeats_max += IN_FLIGHT_MAX
+    assert service.process
+    service.process.wait(timeout=60)  # whatever watches over it starts it again
+    restart_ended(service)
+    wait_until_settled(service, endpoint)
+    check_all(service, receiver, acknowledged)
+
+
+def restart_ended(service: Service) -> None:
+    disarm(service.folder)
+    service.start()

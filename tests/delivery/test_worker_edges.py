@@ -103,6 +103,7 @@ def counts(receiver, events):
 # -- leases
 
 
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)  # on a file nobody else could have taken them
 async def test_a_worker_whose_lease_lapsed_takes_its_endpoints_again(office):
     async with receiving(TAKEN) as receiver:
         endpoint = await office.endpoint(receiver.url)

@@ -52,6 +52,16 @@ async def test_a_service_that_starts_on_a_sqlite_file_takes_every_endpoint(sqlit
     await log.close()
 
 
+async def test_on_a_sqlite_file_a_lease_lapses_by_no_clock_that_was_set_forth(sqlite_url: str, vault: Vault) -> None:
+    log = Log(open_database(sqlite_url), SystemClock(), IdSource(), vault)
+    await log.start()
+    await log.ensure_operator("wp_operator")
+    await an_endpoint(log)
+    await log.take_leases("w1", -60, 10)
+    assert await log.renew_lease("w1", 60)
+    await log.close()
+
+
 @pytest.fixture
 async def two(pg_url: str, vault: Vault):
     """Two services on one PostgreSQL database."""

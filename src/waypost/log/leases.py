@@ -103,14 +103,17 @@ def _left_alone(tx: Tx, owner: str, held: frozenset[Name] | None) -> Sequence[An
     return [row for row in owned if (row.account_id, row.endpoint_id) not in held]
 
 
-def renew_lease(owner: str, ttl_s: float) -> Unit[bool]:
-    """Keep the worker alive for `ttl_s` more. False when its lease had lapsed: it may own nothing any more."""
+def renew_lease(owner: str, ttl_s: float, *, alone: bool = False) -> Unit[bool]:
+    """Keep the worker alive for `ttl_s` more. False when its lease had lapsed: it may own nothing any more.
+
+    `alone`: nobody else can have taken anything, so the lease lapses by no clock that was set forward.
+    """
 
     def work(tx: Tx) -> bool:
         alive = tx.connection.execute(living_worker(tx.dialect), _now(tx) | {"worker": owner}).first()
-        if alive is not None:
+        if alone or alive is not None:
             _renew(tx, owner, ttl_s)
-        return alive is not None
+        return alone or alive is not None
 
     return Unit(NO_ACCOUNT, work)
 

@@ -417,7 +417,7 @@ class Log:
 
     async def renew_lease(self, owner: str, ttl_s: float) -> bool:
         """Keep a worker alive. False when its lease had lapsed: begin anew, under another owner's name."""
-        return await self.do(leases.renew_lease(owner, ttl_s))
+        return await self.do(leases.renew_lease(owner, ttl_s, alone=self._database.is_sqlite))
 
     async def release_leases(self, owner: str) -> None:
         """Let go of every endpoint of a worker that stops."""
