@@ -312,6 +312,17 @@ def test_doctor_names_an_endpoint_that_cannot_be_reached(run, service, receiver)
     assert "refused" in failed["says"].lower()
 
 
+def test_doctor_shows_no_query_of_an_address_since_it_may_hold_a_key(run, service, receiver):
+    run("endpoint", "add", f"{receiver.url}?key=canary")
+    run("endpoint", "add", "http://127.0.0.1:1/?key=canary")
+    given = {"WAYPOST_URL": f"http://127.0.0.1:{service.port}", "WAYPOST_TOKEN": OPERATOR_TOKEN}
+    allowed = {"WAYPOST_EGRESS_ALLOW": "127.0.0.0/8,::1/128", "WAYPOST_DATA_DIR": str(service.folder)}
+    ran = waypost("doctor", "--account", run.account, given=given | allowed)
+    assert f"{receiver.url} answers" in ran.out
+    assert "http://127.0.0.1:1/: " in ran.out
+    assert "canary" not in ran.out + ran.err
+
+
 def test_verify_takes_the_secret_of_an_endpoint(run, receiver):
     added = fields(run("endpoint", "add", receiver.url))
     request = "webhook-id: evt_1\nwebhook-timestamp: 1\nwebhook-signature: v1,AAAA\n\n{}"

@@ -236,20 +236,23 @@ def _accounts(client: Client) -> Iterable[str | None]:
 
 
 async def reach(account: str, endpoint: Endpoint, rules: EgressRules) -> Finding:
-    """Whether this machine can connect to an endpoint. Connects and sends nothing."""
-    about = f"{account}/{endpoint.id}"
+    """Whether this machine can connect to an endpoint. Connects and sends nothing.
+
+    It is named without the query of its URL, which may hold a secret: what doctor says is passed on to others.
+    """
+    about, url = f"{account}/{endpoint.id}", endpoint.url.partition("?")[0]
     try:
         parsed = await rules.check_endpoint_url(endpoint.url)
         address = await _connect(parsed, rules)
     except CallerError as error:
-        return Finding(about, "fail", f"{endpoint.url}: {error.detail}")
+        return Finding(about, "fail", f"{url}: {error.detail}")
     except TimeoutError:
-        return Finding(about, "fail", f"{endpoint.url}: no connection within {CONNECT_S_MAX:g} s.")
+        return Finding(about, "fail", f"{url}: no connection within {CONNECT_S_MAX:g} s.")
     except OSError as error:
-        return Finding(about, "fail", f"{endpoint.url}: {_reason(error)}.")
+        return Finding(about, "fail", f"{url}: {_reason(error)}.")
     standing = f"{endpoint.state}, {endpoint.waiting} waiting"
     health: Health = "ok" if endpoint.state == "active" else "remark"
-    return Finding(about, health, f"{endpoint.url} answers at {address}; {standing}")
+    return Finding(about, health, f"{url} answers at {address}; {standing}")
 
 
 def _reason(error: OSError) -> str:
