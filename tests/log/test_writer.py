@@ -13,6 +13,7 @@ from log.builders import DEFAULT, a_report, assert_no_gaps, log_rows, once, put
 from waypost.clock import IdSource, SystemClock
 from waypost.errors import Conflict, Unavailable
 from waypost.log import Accepted, Database, Log, Unit, Vault, open_database
+from waypost.log.group import Committed
 from waypost.log.tables import event_keys
 from waypost.log.transaction import Tx
 
@@ -113,6 +114,27 @@ async def test_a_commit_reported_as_failed_though_done_is_found_by_its_key(log: 
     answer = await log.do_once(a_report(), once())
     assert answer.status == 200
     assert len(await log_rows(log)) == 2
+
+
+async def test_what_a_commit_with_a_lost_answer_changed_is_told_with_the_next_one(log: Log, commits: Commits) -> None:
+    heard: list[Committed] = []
+    log.on_commit(heard.append)
+    commits.fail_once(lie=True)
+    with pytest.raises(Unavailable):
+        await log.do_once(a_report(), once())
+    assert heard == []
+    await log.do_once(a_report(), once())
+    assert [dict(committed.accounts) for committed in heard] == [{DEFAULT: 2}]
+
+
+async def test_what_a_failed_commit_did_not_store_is_told_with_where_the_log_ends(log: Log, commits: Commits) -> None:
+    heard: list[Committed] = []
+    log.on_commit(heard.append)
+    commits.fail_once(lie=False)
+    with pytest.raises(Unavailable):
+        await put(log)
+    await log.do(Unit(DEFAULT, lambda _tx: None))
+    assert [dict(committed.accounts) for committed in heard] == [{DEFAULT: 0}]
 
 
 async def test_a_document_put_again_after_a_lost_answer_adds_nothing(log: Log, commits: Commits) -> None:

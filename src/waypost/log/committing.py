@@ -41,6 +41,7 @@ class Committer:
         self._vault = vault
         self._after_commit = after_commit
         self._connection: Connection | None = None
+        self._unsure = Committed.nothing()  # what may be stored, and is told with the next group that surely is
 
     def do(self, requests: Sequence[Request]) -> GroupResult:
         """Do a group in one transaction. An outcome is Unavailable when nobody can tell whether it is done.
@@ -89,7 +90,12 @@ class Committer:
     def _attempt(self, requests: Sequence[Request]) -> GroupResult:
         if self._connection is None:
             self._connection = self._connect()
-        result = run_group(self._connection, requests, self._clock, self._ids, self._vault)
+        try:
+            result = run_group(self._connection, requests, self._clock, self._ids, self._vault, unsure=self._unsure)
+        except CommitFailed as error:
+            self._unsure = error.maybe
+            raise
+        self._unsure = Committed.nothing()
         self._after_commit(self._connection, result.committed)
         return result
 

@@ -5,7 +5,7 @@ request that repeats an earlier one (Idempotency-Key), stored or in the same gro
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import Connection
@@ -86,7 +86,15 @@ class Again(Exception):
 
 
 class CommitFailed(Exception):
-    """The commit did not answer that it is done: what was to be stored may be stored, or not."""
+    """The commit did not answer that it is done: what was to be stored may be stored, or not.
+
+    `maybe` is what it changed, if it did. Whoever is told of commits is to be told of it too: the caller who asks again
+    with the same Idempotency-Key is given the kept answer, and then nothing is changed that could be told.
+    """
+
+    def __init__(self, why: str, maybe: Committed) -> None:
+        super().__init__(why)
+        self.maybe = maybe
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,30 +110,40 @@ class GroupResult:
 
 
 def run_group(
-    connection: Connection, requests: Sequence[Request], clock: Clock, ids: IdSource, vault: Vault
+    connection: Connection,
+    requests: Sequence[Request],
+    clock: Clock,
+    ids: IdSource,
+    vault: Vault,
+    *,
+    unsure: Committed | None = None,
 ) -> GroupResult:
     """Do the work of one group in one transaction and commit it. Synchronous, and knows of no thread.
 
     An outcome is the unit's value, the kept or made `Answer` of a request with a key, or the exception the unit failed
     with: CallerError for a refusal, anything else for a bug. Raises CommitFailed when nobody can tell what is stored;
-    whatever else it raises, nothing of the group is.
+    whatever else it raises, nothing of the group is. `unsure` is what earlier groups may have changed, and nobody was
+    told of: it is told with this one, with where the logs really end.
     """
+    unsure = unsure or Committed.nothing()
     now = clock.now()
     transaction = connection.begin()
     try:
         tx = Tx(connection, clock.now, ids, vault, now, to_micros(now))
-        tx.lock(account_id for request in requests for account_id in request.locks)
+        tx.lock([*(account_id for request in requests for account_id in request.locks), *unsure.accounts])
+        ends = {account_id: tx.heads[account_id].position for account_id in unsure.accounts if account_id in tx.heads}
         outcomes = _Group(tx, requests).run()
         grown = tx.store_heads()
     except BaseException:
         transaction.rollback()
         raise
+    changed = frozenset(tx.changed_endpoints)
+    committed = Committed(grown, changed, tx.tokens_changed, tx.erased, tx.replays_asked)
     try:
         transaction.commit()
     except SQLAlchemyError as error:
-        raise CommitFailed(str(error)) from error
-    changed = frozenset(tx.changed_endpoints)
-    return GroupResult(outcomes, Committed(grown, changed, tx.tokens_changed, tx.erased, tx.replays_asked))
+        raise CommitFailed(str(error), unsure | committed) from error
+    return GroupResult(outcomes, replace(unsure, accounts=ends) | committed)
 
 
 class _Group:
