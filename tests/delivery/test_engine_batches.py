@@ -3,7 +3,7 @@
 from delivery.endpoint_world import SCHEDULE, World, always
 from waypost.delivery.engine import PENDING_MAX
 from waypost.delivery.schedule import SECOND
-from waypost.delivery.signals import Answer, Settings, SettingsChanged, Verdict
+from waypost.delivery.signals import Answer, Paused, Resumed, Settings, SettingsChanged, Stored, Verdict
 
 SINGLES = Settings(retry_schedule_s=SCHEDULE)
 COLLECTED = "shipment.status.collected"
@@ -132,6 +132,53 @@ def test_a_batch_that_is_found_where_none_are_taken_is_taken_apart():
     world.crash()
     world.run()
     assert [(send.position, send.batch) for send in world.requests[1:]] == [(1, ()), (2, ())]
+
+
+def being_stored(world):
+    """What is on its way to the disk; what is told from now on waits behind it."""
+    storing, world.unstored = world.unstored, []
+    return storing
+
+
+def is_stored(world, storing):
+    for persist in storing:
+        world._write(persist)
+    world.give(Stored(tuple(position for persist in storing for position in persist.waited_for)))
+
+
+def change(world, settings):
+    world.settings = settings
+    world.give(SettingsChanged(settings))
+
+
+def test_one_made_up_anew_while_the_one_before_is_being_stored_waits_for_its_own_storing():
+    world = World(settings=batches_of(2), store_by_hand=True)
+    world.append("a", "b")
+    world.run()
+    storing = being_stored(world)
+    world.give(Paused())
+    change(world, SINGLES)
+    change(world, batches_of(1, wait_s=0.0))
+    world.give(Resumed())
+    is_stored(world, storing)
+    assert world.requests == []
+    world.store()
+    assert batches(world) == [[1]]
+
+
+def test_the_storing_of_a_batch_that_is_no_more_does_not_stand_for_that_of_a_final_failure():
+    answers = {1: Answer.REFUSED}
+    world = World(settings=Settings(retry_schedule_s=(1.0,), batch_size=3), store_by_hand=True)
+    world.receiver = lambda position, number, now: answers.get(position, Answer.TAKEN)
+    world.append("a", "a", "b")
+    world.run(until_s=1)
+    storing = being_stored(world)
+    change(world, Settings(retry_schedule_s=(1.0,)))
+    world.run(until_s=10)
+    is_stored(world, storing)
+    assert [sent.position for sent in world.sent] == [1, 3, 1]
+    world.store()
+    assert [sent.position for sent in world.sent] == [1, 3, 1, 2]
 
 
 def test_what_was_tried_before_goes_alone_so_that_no_two_batches_have_one_name():

@@ -447,6 +447,8 @@ class Engine:
         Only now may a lane go on after a final failure or a fold, or a crash could send an event after its successor.
         """
         for position in positions:
+            if not self._ledger.stored(position):
+                continue
             if (closing := self._lanes.being(Phase.CLOSING, position)) is not None:
                 self._settle(closing, now)
             elif (held := self._lanes.being(Phase.STORING, position)) is None:

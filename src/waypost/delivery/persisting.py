@@ -9,6 +9,7 @@ class Ledger:
 
     def __init__(self) -> None:
         self.pending_count = 0  # deliveries that have a row, or will have one
+        self._waits: dict[int, int] = {}  # by position: how often it is waited for that something of it is on disk
         self.begin()
 
     def begin(self) -> None:
@@ -83,8 +84,21 @@ class Ledger:
             folded=tuple(self._folded.items()),
             held=tuple(self._held),
         )
+        for position in persist.waited_for:
+            self._waits[position] = self._waits.get(position, 0) + 1
         self.begin()
         return persist
+
+    def stored(self, position: int) -> bool:
+        """Note that what was waited for at `position` is on disk; whether that was the last, so that it may go on.
+
+        What waits now may be another than the one that was written down then: a batch that was taken apart, and made
+        up anew. All is stored in the order in which it was told, so the last is its own.
+        """
+        left = self._waits.pop(position, 1) - 1
+        if left:
+            self._waits[position] = left
+        return not left
 
     def _rows(self) -> tuple[Pending, ...]:
         gone = set(self._gone)
