@@ -234,18 +234,19 @@ class CruelWorld(World):
         super()._write(replace(persist, gone=(), put=put))
 
     def _read_rows(self) -> None:
-        """Read the rows, but take none for new that was settled since the reading began."""
+        """Read the rows, but take none for new that was settled since the reading began, by an attempt of its own."""
         settled = self._settled_unstored()
 
         def read() -> None:
             late = settled | self._settled_unstored()
-            rows = tuple(row for row in self.rows.values() if row.position not in late)
+            rows = tuple(row for row in self.rows.values() if row.attempts >= late.get(row.position, 0))
             self.give(ResendAsked(rows, self.held()))
 
         self._after(self.dice.choice([0.001, 0.01]), read)
 
-    def _settled_unstored(self) -> set[int]:
-        return {position for persist in [*(self.storing or []), *self.unstored] for position in persist.gone}
+    def _settled_unstored(self) -> dict[int, int]:
+        attempts = [made for persist in [*(self.storing or []), *self.unstored] for made in persist.attempts]
+        return {position: number for position, number, verdict in attempts if verdict in SETTLED}
 
 
 def run_world(dice: random.Random, steps: int) -> CruelWorld:
