@@ -164,6 +164,27 @@ async def test_a_receiver_that_refuses_every_token_is_asked_twice_and_no_more():
     assert len(tokens.receiver.heads) == 2
 
 
+async def test_a_request_that_is_refused_late_goes_out_again_with_the_next_attempt():
+    clock = StoppedClock()
+
+    async def refuse_late(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        clock.seconds += 31
+        writer.write(UNAUTHORIZED)
+
+    async with (
+        receiving(refuse_late, OK) as receiver,
+        giving_tokens(a_token("old"), a_token("new")) as tokens,
+        dispatching(clock=clock) as dispatcher,
+    ):
+        late = await send(dispatcher, receiver, auth(tokens), timeout_seconds=30)
+        assert (late.result.outcome, late.result.status) == ("status", 401)
+        assert "We try again with another one." in explain(late.result, 30)
+        assert shown(receiver) == ["Bearer old"]
+        again = await send(dispatcher, receiver, auth(tokens), timeout_seconds=30)
+    assert again.result.outcome == "success"
+    assert shown(receiver) == ["Bearer old", "Bearer new"]
+
+
 async def test_requests_that_are_refused_together_fetch_one_new_token():
     answers = a_token("first"), a_token("second"), a_token("third")
     refusing = [OK, UNAUTHORIZED, UNAUTHORIZED, UNAUTHORIZED, OK]

@@ -19,6 +19,7 @@ from waypost.ids import AccountId, EndpointId
 from waypost.log.records import EndpointRecord, EndpointSettings
 
 _UNAUTHORIZED = 401
+REFUSED_LATE = f"Your server answered {_UNAUTHORIZED} to our access token. We try again with another one."
 CUT_OFF = (
     "Your server closed the connection without an answer, as servers do that do not accept a client certificate. "
     "Its log should say why."
@@ -67,9 +68,10 @@ class Dispatcher:
         """Make attempt `number` of `message`. Never raises for what the receiver or the network does.
 
         With `fresh` it goes out on a new connection. Where the receiver refuses an access token (401), another one is
-        fetched, once, and the request goes out again at once, as part of the same attempt.
+        fetched, once, and the request goes out again at once, as part of the same attempt: unless that began more than
+        the endpoint's timeout ago, since after a pause no request may go out later than that.
         """
-        settings = endpoint.settings
+        settings, started = endpoint.settings, self._clock.monotonic()
         pool_key = pool_key_of(endpoint.account_id, endpoint.endpoint_id)
         hidden = frozenset(map(str.lower, settings.headers)) | headers_set_by(settings.auth)
         if fresh:
@@ -91,6 +93,8 @@ class Dispatcher:
             if isinstance(token, AttemptResult):
                 sentence = f"Your server answered {_UNAUTHORIZED} to our access token. {token.explanation}"
                 return Dispatched(request, replace(result, explanation=sentence), hidden)
+            if self._clock.monotonic() - started > settings.timeout_seconds:
+                return Dispatched(request, replace(result, explanation=REFUSED_LATE), hidden)
             request = self._request(endpoint, message, number, token)
             result = await self._sender.send(request)
         return Dispatched(request, result, hidden)
