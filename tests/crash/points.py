@@ -88,10 +88,12 @@ def install() -> None:
 def _wrap_commits() -> None:
     run_group, commit = committing.run_group, RootTransaction.commit
 
-    def run_group_of_a_kind(connection: Connection, requests: Sequence[Request], *rest: Any) -> GroupResult:
+    def run_group_of_a_kind(
+        connection: Connection, requests: Sequence[Request], *rest: Any, **named: Any
+    ) -> GroupResult:
         _kinds.clear()
         _kinds.update(filter(None, map(_kind, requests)))
-        return run_group(connection, requests, *rest)
+        return run_group(connection, requests, *rest, **named)
 
     def commit_between_points(transaction: RootTransaction) -> None:
         kinds = tuple(_kinds)
