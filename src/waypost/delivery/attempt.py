@@ -4,6 +4,7 @@ import html
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Protocol
 from urllib.parse import quote, quote_plus
 
@@ -18,6 +19,7 @@ from waypost.delivery.signals import Answer, AttemptEnded
 
 HIDDEN = "(hidden)"  # what the delivery log shows of a header's value that may be a password
 SECRET_LENGTH_MIN = 6
+SPELLINGS_CACHED = 64  # of endpoints; dozens of long headers are thousands of characters, spelled in eight ways
 _SLOW_DOWN = frozenset({429, 502, 503, 504})
 _GONE = 410
 _TOO_LARGE = 413
@@ -139,7 +141,7 @@ def detail(
     """
     hidden = {name.lower() for name in own}
     headers = {name: HIDDEN if name in hidden else value for name, value in request.headers.items()}
-    secret = _spelled([value for name, value in request.headers.items() if name in hidden])
+    secret = _spelled(tuple(value for name, value in request.headers.items() if name in hidden))
     response = None
     if result.status is not None:
         answered = {name: _without(secret, value) for name, value in result.response_headers.items()}
@@ -154,7 +156,8 @@ def detail(
     )  # fmt: skip
 
 
-def _spelled(values: Iterable[str]) -> list[str]:
+@lru_cache(maxsize=SPELLINGS_CACHED)
+def _spelled(values: tuple[str, ...]) -> list[str]:
     """Give what is secret in these values, in every spelling that a receiver may say it back in, the longest first.
 
     Short values are left: they occur by chance.
