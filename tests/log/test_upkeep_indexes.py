@@ -78,6 +78,12 @@ def test_it_walks_an_index(sqlite: Database, name: str) -> None:
     assert name in SMALL or not [step for step in plan if "TEMP B-TREE" in step], plan
 
 
+@pytest.mark.parametrize("name", ["ages", "pending", "folded", "just failed", "folds of what is gone", "attempts"])
+def test_a_step_reads_only_the_positions_that_it_is_about(sqlite: Database, name: str) -> None:
+    plan = plan_of(sqlite, STATEMENTS[name])
+    assert any("position>?" in step or "position<?" in step for step in plan), plan
+
+
 @pytest.mark.parametrize("name", DELETES)
 def test_what_is_removed_is_found_by_an_index(sqlite: Database, name: str) -> None:
     plan = plan_of_delete(sqlite, DELETES[name])

@@ -205,20 +205,20 @@ def lowest_replay(account_id: AccountId) -> Select[Any]:
     return select(func.min(columns.scanned)).where(columns.account_id == account_id, text("state = 'running'"))
 
 
+def own_endpoints(account_id: AccountId) -> Select[Any]:
+    """The ids of the account's endpoints. Walks the primary key.
+
+    As a list to look in, it lets a walk begin at each endpoint; joined, SQLite would read everybody's rows instead.
+    """
+    return select(endpoints.c.endpoint_id).where(endpoints.c.account_id == account_id)
+
+
 def positions_pending(account_id: AccountId, after: int, through: int) -> Select[Any]:
     """The positions in (`after`, `through`] that some endpoint waits for. Walks each endpoint's part of the key."""
-    mine = and_(
-        pending.c.account_id == endpoints.c.account_id,
-        pending.c.endpoint_id == endpoints.c.endpoint_id,
-        pending.c.position > after,
-        pending.c.position <= through,
-    )
-    return (
-        select(pending.c.position)
-        .select_from(endpoints)
-        .join(pending, mine)
-        .where(endpoints.c.account_id == account_id)
-    )
+    columns = pending.c
+    mine = select(columns.position).where(columns.account_id == account_id)
+    mine = mine.where(columns.endpoint_id.in_(own_endpoints(account_id)))
+    return mine.where(columns.position > after, columns.position <= through)
 
 
 def holder_waits() -> ColumnElement[bool]:
@@ -231,44 +231,29 @@ def holder_waits() -> ColumnElement[bool]:
 
 def positions_folded(account_id: AccountId, after: int, through: int) -> Select[Any]:
     """The positions in (`after`, `through`] that wait for a newer one. Walks each endpoint's part of the key."""
-    mine = and_(
-        folded.c.account_id == endpoints.c.account_id,
-        folded.c.endpoint_id == endpoints.c.endpoint_id,
-        folded.c.position > after,
-        folded.c.position <= through,
-    )
-    found = select(folded.c.position).select_from(endpoints).join(folded, mine)
-    return found.where(endpoints.c.account_id == account_id, holder_waits())
+    columns = folded.c
+    same = and_(columns.account_id == endpoints.c.account_id, columns.endpoint_id == endpoints.c.endpoint_id)
+    mine = select(columns.position).select_from(folded).join(endpoints, same).where(columns.account_id == account_id)
+    mine = mine.where(columns.endpoint_id.in_(own_endpoints(account_id)))
+    return mine.where(columns.position > after, columns.position <= through, holder_waits())
 
 
 def folds_of_gone(account_id: AccountId, through: int, limit: int) -> Select[Any]:
     """Rows of `folded` up to the position `through` whose events have left. Walks each endpoint's part of the key."""
-    mine = and_(
-        folded.c.account_id == endpoints.c.account_id,
-        folded.c.endpoint_id == endpoints.c.endpoint_id,
-        folded.c.position <= through,
-    )
-    there = exists().where(events.c.account_id == folded.c.account_id, events.c.position == folded.c.position)
-    found = select(folded.c.endpoint_id, folded.c.position).select_from(endpoints).join(folded, mine)
-    return found.where(endpoints.c.account_id == account_id, ~there).limit(limit)
+    columns = folded.c
+    there = exists().where(events.c.account_id == columns.account_id, events.c.position == columns.position)
+    mine = select(columns.endpoint_id, columns.position).where(columns.account_id == account_id)
+    mine = mine.where(columns.endpoint_id.in_(own_endpoints(account_id)))
+    return mine.where(columns.position <= through, ~there).limit(limit)
 
 
 def positions_just_failed(account_id: AccountId, after: int, through: int, since: int) -> Select[Any]:
     """The positions in (`after`, `through`] that were given up somewhere since then. Walks attempts_by_verdict."""
-    mine = and_(
-        attempts.c.account_id == endpoints.c.account_id,
-        attempts.c.endpoint_id == endpoints.c.endpoint_id,
-        attempts.c.verdict == "failed",
-        attempts.c.position > after,
-        attempts.c.position <= through,
-        attempts.c.started_at >= since,
-    )
-    return (
-        select(attempts.c.position)
-        .select_from(endpoints)
-        .join(attempts, mine)
-        .where(endpoints.c.account_id == account_id)
-    )
+    columns = attempts.c
+    mine = select(columns.position).where(columns.account_id == account_id, columns.verdict == "failed")
+    mine = mine.where(columns.endpoint_id.in_(own_endpoints(account_id)))
+    started_at = columns.started_at + 0  # or SQLite walks all attempts since then
+    return mine.where(columns.position > after, columns.position <= through, started_at >= since)
 
 
 def attempts_after(
