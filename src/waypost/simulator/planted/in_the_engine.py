@@ -267,7 +267,7 @@ def batch_not_written_down() -> Sequence[Swap]:
     """It comes again in pieces after a restart."""
 
     def make(before: Callable[..., Any]) -> Callable[..., Any]:
-        return lambda self, gone: tuple(replace(row, batch=None) for row in before(self, gone))
+        return lambda self: tuple(replace(row, batch=None) for row in before(self))
 
     return [Swap(Ledger, "_rows", make)]
 
