@@ -131,6 +131,8 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"auth": {"type": "header", "name": "webhook-id", "value": "1"}}, "/auth/name", "set by Waypost"),
     ({"auth": {"type": "header", "name": "Host", "value": "inside"}}, "/auth/name", "set by Waypost"),
     ({"auth": {"type": "header", "name": "a b", "value": "1"}}, "/auth/name", "letters"),
+    ({"auth": {"type": "header", "name": "proxy-value", "value": "1"}}, "/auth/name", "connection"),
+    ({"auth": {"type": "header", "name": "Host", "value": "é"}}, "/auth/value", "printable ASCII"),
     ({"auth": {"type": "header", "name": "x-key", "value": "a\r\nb: c"}}, "/auth/value", "printable ASCII"),
     ({"auth": OAUTH | {"token_url": "ftp://login.example/"}}, "/auth/token_url", "http"),
     ({"auth": OAUTH | {"token_url": "https://me@login.example/"}}, "/auth/token_url", "use auth"),

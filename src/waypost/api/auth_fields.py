@@ -120,9 +120,10 @@ def check_certificate_now(auth: object, now: datetime) -> None:
 
 
 def _check_header(name: str, value: str, path: str) -> list[FieldError]:
-    try:
-        check_headers({name: value}, path=path)
-    except CallerError as error:
-        is_name = "value" not in error.errors[0].message
-        return [FieldError(f"{path}/{'name' if is_name else 'value'}", one.message) for one in error.errors]
-    return []
+    errors: list[FieldError] = []
+    for field, header in (("name", {name: ""}), ("value", {"x": value})):
+        try:
+            check_headers(header, path=path)
+        except CallerError as error:
+            errors += [FieldError(f"{path}/{field}", one.message) for one in error.errors]
+    return errors
