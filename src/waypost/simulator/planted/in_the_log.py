@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import update
 
 from waypost.clock import Clock, to_micros
+from waypost.delivery import engine, worker
 from waypost.delivery.worker import Worker
 from waypost.errors import CallerError
 from waypost.log import accept, endpoints, events, idempotency, leases, replays, retention, units
@@ -272,7 +273,7 @@ def skip_at_a_page_boundary() -> Sequence[Swap]:
 
         return read
 
-    return [Swap(events, "read_events_after", make)]
+    return [instead(worker, "READ_ROWS", 4), instead(engine, "READ_AHEAD", 4), Swap(events, "read_events_after", make)]
 
 
 @planted("Retention does not ask how far the cursors have come.")
