@@ -1,19 +1,31 @@
 """Replays: which events they are about, how they are fed, and how they end, on both databases."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from log.builders import DEFAULT, NOON, SECRET, a_pending, a_write, an_attempt, log_rows, once, owned, put
 from waypost.errors import Conflict, InvalidDocument, NotFound
 from waypost.events.filters import Filter
 from waypost.events.patterns import Wants
 from waypost.ids import AccountId, EndpointId
-from waypost.log import Database, EndpointRecord, Log, LogRow, ReplayAsked, ReplayRecord, units
+from waypost.log import (
+    Committed,
+    Database,
+    EndpointRecord,
+    EndpointWrite,
+    Log,
+    LogRow,
+    ReplayAsked,
+    ReplayRecord,
+    Unit,
+    units,
+)
 from waypost.log.replays import IN_PLAY_MAX, RUNNING_MAX, Fed
-from waypost.log.tables import endpoints, pending
+from waypost.log.tables import endpoints, pending, replays
 
 FOSSVIK = AccountId("fossvik")
 
@@ -258,6 +270,43 @@ async def test_jobs_take_turns(log: Log) -> None:
     assert [len(loaded.pending) for loaded in fed] == [4, 4, 4]
 
 
+async def test_jobs_that_wait_for_their_deliveries_stand_in_nobodys_way(log: Log) -> None:
+    """Those of endpoints that are held wait for days."""
+    await shipments(log, 2)
+    for _ in range(3):
+        await replay(log, await an_endpoint_past_it_all(log))
+    assert (await feed(log), await log.replays_due()) == (Fed(progress=False, running=3), Fed(False, 3))
+    late = await replay(log, await an_endpoint_past_it_all(log))
+    assert await log.replays_due() == Fed(progress=True, running=4)
+    assert await log.do(units.feed_replays(1)) == Fed(progress=True, running=4)
+    assert len((await log.load_endpoint(DEFAULT, EndpointId(late.endpoint_id))).pending) == 4
+
+
+async def test_a_replay_that_cannot_be_fed_fails_alone(log: Log, database: Database) -> None:
+    await shipments(log, 2)
+    broken, sound = [await replay(log, await an_endpoint_past_it_all(log)) for _ in range(2)]
+    nonsense = update(replays).where(replays.c.replay_id == broken.replay_id).values(asked="{")
+    await log.do(Unit(DEFAULT, lambda tx: tx.connection.execute(nonsense).rowcount))
+    await feed(log)
+    with database.readers.connect() as connection:
+        ended = select(replays.c.state).where(replays.c.replay_id == broken.replay_id)
+        assert connection.execute(ended).scalar_one() == "failed"
+    assert len((await log.load_endpoint(DEFAULT, EndpointId(sound.endpoint_id))).pending) == 4
+
+
+async def test_what_came_to_its_end_meanwhile_is_counted_as_well(log: Log) -> None:
+    rows = await shipments(log, 1)
+    endpoint = await an_endpoint_past_it_all(log)
+    await deliver(log, endpoint, rows[:1], verdict="failed")
+    await store(log, endpoint, pending_put=(a_pending(rows[1]),))
+    job = await replay(log, endpoint, "failed")
+    await deliver(log, endpoint, rows[1:], verdict="failed")
+    await feed(log)
+    await deliver(log, endpoint, rows, number=2)
+    await feed(log)
+    assert (job.matched, await state_of(log, job)) == (1, ("done", 2, 2))
+
+
 async def test_two_jobs_do_not_ask_for_the_same_delivery_twice(log: Log, database: Database) -> None:
     rows = await shipments(log, 2)
     endpoint = await an_endpoint_past_it_all(log)
@@ -297,6 +346,39 @@ async def test_a_key_begins_one_replay(log: Log) -> None:
 
 
 # -- ending ------------------------------------------------------------------------------------------------------------
+
+
+async def a_failed_replay_in_play(log: Log) -> tuple[EndpointRecord, ReplayRecord, LogRow, EndpointWrite]:
+    """A replay of one delivery that stands as failed, and what the owner stores when the next attempt fails too."""
+    row, *_ = await shipments(log, 1)
+    endpoint = await an_endpoint_past_it_all(log)
+    await deliver(log, endpoint, [row], verdict="failed")
+    job = await replay(log, endpoint, "failed")
+    await feed(log)
+    (held,) = (await log.load_endpoint(DEFAULT, endpoint.endpoint_id)).pending
+    again = replace(held, attempts=2, failures=1)
+    return endpoint, job, row, a_write(endpoint, attempts=(an_attempt(row, "retrying", 2),), pending_put=(again,))
+
+
+async def test_what_a_cancelled_replay_tried_without_success_stands_as_failed(log: Log, database: Database) -> None:
+    endpoint, job, row, failed_again = await a_failed_replay_in_play(log)
+    assert await log.persist([failed_again]) == set()
+    await log.do(units.cancel_replay(DEFAULT, endpoint.endpoint_id, job.replay_id))
+    delivery, *_ = await log.get_delivery(DEFAULT, endpoint.endpoint_id, row.event_id)
+    assert (delivery.state, delivery.next_attempt_at) == ("failed", None)
+    assert await count(log, endpoint, "failed") == 1
+
+
+async def test_an_attempt_that_ends_after_its_replay_was_cancelled_is_the_last(log: Log, database: Database) -> None:
+    endpoint, job, row, failed_again = await a_failed_replay_in_play(log)
+    await log.do(units.cancel_replay(DEFAULT, endpoint.endpoint_id, job.replay_id))
+    heard = list[Committed]()
+    log.on_commit(heard.append)
+    assert await log.persist([failed_again]) == set()
+    assert in_play(database, endpoint.endpoint_id) == []
+    assert (DEFAULT, endpoint.endpoint_id) in heard[-1].endpoints
+    delivery, *_ = await log.get_delivery(DEFAULT, endpoint.endpoint_id, row.event_id)
+    assert delivery.state == "failed"
 
 
 async def test_a_cancelled_replay_takes_back_what_is_in_play(log: Log, database: Database) -> None:

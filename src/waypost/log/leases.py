@@ -8,7 +8,7 @@ wakes up changes nothing. A SQLite file has one service, which takes every endpo
 Leases are the one thing that is looked up across accounts.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -41,7 +41,7 @@ from waypost.log.erasure import blank_late_answers
 from waypost.log.events import log_ends
 from waypost.log.owed import LAST_WORDS
 from waypost.log.records import Announcement, AttemptRow, EndpointWrite, Lease, LoadedEndpoint, PendingRow, Standing
-from waypost.log.tables import attempts, endpoints, events, folded, pending, workers
+from waypost.log.tables import attempts, endpoints, events, folded, pending, replays, workers
 from waypost.log.transaction import Tx, Unit
 from waypost.log.vault import Vault
 
@@ -379,7 +379,11 @@ def _standing_columns(standing: Standing) -> dict[str, object]:
 
 def _store_rows(tx: Tx, writes: Sequence[EndpointWrite]) -> None:
     """Write attempts and pending rows. All of it may come a second time, after an answer that was lost."""
+    called_back = _called_back(tx, writes)
     tried = [_attempt_row(write, attempt) for write in writes for attempt in write.attempts]
+    for row in tried:
+        if row["verdict"] == "retrying" and _place(row) in called_back:
+            row["verdict"] = "failed"
     execute_many(tx.connection, insert_attempts(tx.dialect), tried)
     if tried:
         stored = ((row["account_id"], row["endpoint_id"], row["position"]) for row in tried)
@@ -387,9 +391,34 @@ def _store_rows(tx: Tx, writes: Sequence[EndpointWrite]) -> None:
     gone = [_of(write) | {"of_position": position} for write in writes for position in write.pending_gone]
     execute_many(tx.connection, delete_pending(), gone)
     put = [pending_row(write.account_id, write.endpoint_id, row) for write in writes for row in write.pending_put]
+    put = [row for row in put if _place(row) not in called_back]
     execute_many(tx.connection, put_pending(tx.dialect), put)
     together = [_folded_row(write, position, into) for write in writes for position, into in write.folded]
     execute_many(tx.connection, put_folded(tx.dialect), together)
+
+
+def _called_back(tx: Tx, writes: Sequence[EndpointWrite]) -> set[tuple[AccountId, EndpointId, int]]:
+    """The deliveries to be tried again whose replay ended while an attempt was out: nobody asks for them any more.
+
+    Their owner is told, so that it lets go of them.
+    """
+    asked = [
+        (write.account_id, row.replay_id, (write.account_id, write.endpoint_id, row.position))
+        for write in writes
+        for row in write.pending_put
+        if row.replay_id is not None
+    ]
+    if not asked:
+        return set()
+    names = {"names": sorted({(account_id, replay_id) for account_id, replay_id, _ in asked})}
+    running = {(row.account_id, row.replay_id) for row in tx.connection.execute(running_of(), names)}
+    called_back = {place for account_id, replay_id, place in asked if (account_id, replay_id) not in running}
+    tx.changed_endpoints.update((account_id, endpoint_id) for account_id, endpoint_id, _ in called_back)
+    return called_back
+
+
+def _place(row: Mapping[str, Any]) -> tuple[AccountId, EndpointId, int]:
+    return AccountId(row["account_id"]), EndpointId(row["endpoint_id"]), row["position"]
 
 
 def _folded_row(write: EndpointWrite, position: int, into: int) -> dict[str, Any]:
@@ -504,6 +533,14 @@ def put_pending(dialect: str) -> Insert:
     names = ("state", "due_at", "failures", "attempts", "first_attempt_at", "last_attempt_at", "batch_id")
     fresh = {name: statement.excluded[name] for name in names}
     return statement.on_conflict_do_update(index_elements=["account_id", "endpoint_id", "position"], set_=fresh)
+
+
+@cache
+def running_of() -> Select[Any]:
+    """Which of the replays `:names` run. By the primary key. Who cancels one holds its endpoint, as its owner does."""
+    columns = replays.c
+    names = tuple_(columns.account_id, columns.replay_id).in_(bindparam("names", expanding=True))
+    return select(columns.account_id, columns.replay_id).where(names, columns.state == "running")
 
 
 @cache

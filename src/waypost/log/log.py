@@ -366,6 +366,10 @@ class Log:
             matched, place = matched + len(found.positions), found.through
         return scope, matched
 
+    async def replays_due(self) -> replays.Fed:
+        """Say whether feeding the running replays would come to anything, and how many run."""
+        return await self._read(replays.look_for_due)
+
     async def get_replay(self, account_id: AccountId, endpoint_id: EndpointId, replay_id: str) -> ReplayRecord:
         """Give a replay of an endpoint with its progress, or raise NotFound."""
         return await self._read(lambda connection: replays.read_replay(connection, account_id, endpoint_id, replay_id))

@@ -12,7 +12,22 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, Select, and_, delete, func, insert, literal_column, select, update
+import structlog
+from sqlalchemy import (
+    Connection,
+    Row,
+    Select,
+    and_,
+    delete,
+    exists,
+    func,
+    insert,
+    literal_column,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.exc import SQLAlchemyError
 
 from waypost.clock import from_micros
 from waypost.errors import Conflict, NotFound
@@ -32,7 +47,6 @@ IN_PLAY_MAX = 128  # deliveries of one job that are asked for and not yet settle
 IN_PLAY_LOW = 64  # at which more are asked for: each time costs the owner a look at its rows
 RUNNING_MAX = 10  # jobs of one endpoint at a time
 ENDED_KEPT_MAX = 1_000  # jobs of one endpoint that can still be looked at
-JOBS_LOOKED_AT_MAX = 1_000  # in one unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +55,9 @@ class Fed:
 
     progress: bool
     running: int
+
+
+log = structlog.get_logger(__name__)
 
 
 # -- units -------------------------------------------------------------------------------------------------------------
@@ -99,6 +116,7 @@ def cancel_replay(account_id: AccountId, endpoint_id: EndpointId, replay_id: str
     """Ask for no more deliveries of a job, and take back those that are not being sent. One that ended stays ended."""
 
     def work(tx: Tx) -> ReplayRecord:
+        tx.connection.execute(locked_endpoint(account_id, endpoint_id))  # its owner stores nothing of it meanwhile
         job = _job(tx.connection, account_id, endpoint_id, replay_id)
         if job.state == "running":
             _end(tx, job, "cancelled", None)
@@ -115,15 +133,28 @@ def feed_replays(limit: int) -> Unit[Fed]:
     """
 
     def work(tx: Tx) -> Fed:
-        jobs = tx.connection.execute(running_jobs()).all()
-        steps = 0
-        for job in jobs:
-            steps += _step(tx, job)
-            if steps >= limit:
-                break
-        return Fed(steps > 0, len(jobs))
+        # Those that another service is feeding are passed over.
+        jobs = tx.connection.execute(due_jobs(limit).with_for_update(skip_locked=True)).all()
+        steps = sum(_step_alone(tx, job) for job in jobs)
+        return Fed(steps > 0, tx.connection.execute(count_running()).scalar_one())
 
     return Unit(NO_ACCOUNT, work)
+
+
+def _step_alone(tx: Tx, job: Row[Any]) -> bool:
+    """Take one job a step further. One whose step fails by a bug of ours ends, and the others go on."""
+    savepoint = tx.connection.begin_nested()
+    try:
+        stepped = _step(tx, job)
+    except SQLAlchemyError:
+        raise  # the database is in trouble, not the job
+    except Exception:
+        savepoint.rollback()
+        log.exception("replay_failed", account_id=job.account_id, replay_id=job.replay_id)
+        _end(tx, job, "failed", "The service failed at this replay; its log says how.")
+        return True
+    savepoint.commit()
+    return stepped
 
 
 def _step(tx: Tx, job: Row[Any]) -> bool:
@@ -151,7 +182,9 @@ def _feed(tx: Tx, job: Row[Any], room: int) -> None:
         put = [pending_row(job.account_id, job.target_id, row) for row in rows]
         execute_many(tx.connection, put_pending(tx.dialect), put)
         tx.changed_endpoints.add((job.account_id, job.target_id))
-    moved = {"scanned": scanned, "fed": job.fed + len(taken), "stepped_at": tx.now_us}
+    fed = job.fed + len(taken)
+    # What was on its way when they were counted, and came to its end meanwhile, may match as well.
+    moved = {"scanned": scanned, "fed": fed, "matched": max(job.matched, fed), "stepped_at": tx.now_us}
     tx.connection.execute(update(replays).where(_one(job.account_id, job.replay_id)).values(**moved))
 
 
@@ -212,10 +245,27 @@ def _end(tx: Tx, job: Row[Any], state: str, reason: str | None) -> None:
         own = endpoints.c.account_id == job.account_id, endpoints.c.endpoint_id == job.target_id
         tx.connection.execute(delete(endpoints).where(*own))
     elif in_play:
-        tx.connection.execute(delete(pending).where(_in_play(job.account_id, job.target_id, job.replay_id)))
+        _take_back(tx, job)
+
+
+def _take_back(tx: Tx, job: Row[Any]) -> None:
+    """Drop what a job has in play. What it has tried without success is tried no more: that failure was the last."""
+    mine = _in_play(job.account_id, job.target_id, job.replay_id)
+    tried = select(pending.c.position, pending.c.attempts).where(mine, pending.c.attempts > 0)
+    for position, number in tx.connection.execute(tried).all():
+        last = update(attempts).where(attempts.c.account_id == job.account_id, attempts.c.endpoint_id == job.target_id)
+        last = last.where(attempts.c.position == position, attempts.c.number == number)
+        tx.connection.execute(last.where(attempts.c.verdict == "retrying").values(verdict="failed"))
+    tx.connection.execute(delete(pending).where(mine))
 
 
 # -- reading -----------------------------------------------------------------------------------------------------------
+
+
+def look_for_due(connection: Connection) -> Fed:
+    """Say whether feeding would come to anything, and how many jobs run. It only reads, so nobody waits for it."""
+    due = connection.execute(due_jobs(1)).first()
+    return Fed(due is not None, connection.execute(count_running()).scalar_one())
 
 
 def read_replay(connection: Connection, account_id: AccountId, endpoint_id: EndpointId, replay_id: str) -> ReplayRecord:
@@ -270,14 +320,40 @@ def _in_play(account_id: AccountId, target_id: str, replay_id: str) -> Any:
     return and_(columns.account_id == account_id, columns.endpoint_id == target_id, columns.replay_id == replay_id)
 
 
-def running_jobs() -> Select[Any]:
-    """Running jobs of all accounts, those first that were not fed for the longest; those that another service is
-    feeding are passed over. Walks replays_running.
+def locked_endpoint(account_id: AccountId, endpoint_id: EndpointId) -> Select[Any]:
+    """An endpoint, locked. By the primary key."""
+    columns = endpoints.c
+    mine = select(columns.endpoint_id).where(columns.account_id == account_id, columns.endpoint_id == endpoint_id)
+    return mine.with_for_update()
+
+
+def due_jobs(limit: int) -> Select[Any]:
+    """Running jobs of all accounts with something to do, those first that were not fed for the longest.
+
+    Walks replays_running, and the pending rows of each job's target. However many jobs wait for their deliveries, none
+    of them stands in the way of another.
     """
     columns = replays.c
-    running = select(*columns).where(columns.state == literal_column("'running'"))  # as the partial index has it
-    running = running.order_by(columns.stepped_at, columns.account_id, columns.replay_id).limit(JOBS_LOOKED_AT_MAX)
-    return running.with_for_update(skip_locked=True)
+    in_play = select(func.count()).where(
+        pending.c.account_id == columns.account_id,
+        pending.c.endpoint_id == columns.target_id,
+        pending.c.replay_id == columns.replay_id,
+    )
+    played = in_play.scalar_subquery()
+    target = endpoints.c.account_id == columns.account_id, endpoints.c.endpoint_id == columns.target_id
+    has_more, all_fed = columns.scanned < columns.through, columns.scanned >= columns.through
+    due = or_(
+        and_(has_more, played <= IN_PLAY_LOW),
+        and_(all_fed, played == 0),
+        and_(columns.target_id != columns.endpoint_id, exists().where(*target, endpoints.c.health == "suspended")),
+    )
+    running = select(*columns).where(columns.state == literal_column("'running'"), due)  # as the partial index has it
+    return running.order_by(columns.stepped_at, columns.account_id, columns.replay_id).limit(limit)
+
+
+def count_running() -> Select[Any]:
+    """How many jobs run, of all accounts. Walks replays_running."""
+    return select(func.count()).select_from(replays).where(replays.c.state == literal_column("'running'"))
 
 
 def count_in_play(account_id: AccountId, target_id: str, replay_id: str) -> Select[Any]:

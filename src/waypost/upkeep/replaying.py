@@ -15,7 +15,9 @@ class ReplayFeeding:
 
     async def turn(self) -> float:
         """Take jobs a step further; give the seconds until there may be more to do."""
-        fed = await self._log.do(units.feed_replays(STEPS_A_TURN))
+        fed = await self._log.replays_due()
+        if fed.progress:  # while jobs wait for their deliveries alone, nobody who writes waits for a look at them
+            fed = await self._log.do(units.feed_replays(STEPS_A_TURN))
         if fed.progress:
             return 0.0
         return WHILE_RUNNING_S if fed.running else IDLE_S
