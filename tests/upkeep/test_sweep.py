@@ -1,5 +1,6 @@
 """What leaves by age and what stays, on both databases."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
@@ -16,7 +17,7 @@ from upkeep.builders import AGES, NOW, MovedClock, a_log, a_sweep, attempts_left
 from waypost.api.shapes import DeliveryAttempt
 from waypost.clock import to_micros
 from waypost.ids import AccountId
-from waypost.log import Database, EndpointRecord, Log, LogRow, Request, Unit, Vault, units
+from waypost.log import Database, EndpointRecord, Log, LogRow, Request, Unit, Vault, open_database, units
 from waypost.log.keeping import DAY_US, Ages
 from waypost.log.tables import (
     attempts,
@@ -146,6 +147,22 @@ async def test_what_a_clock_that_was_ahead_recorded_does_not_hold_up_the_rest(
     await aged(log, clock, 40, -300, 35, 1)
     await swept(log, clock)
     assert events_left(database) == [3, 5]
+
+
+async def test_two_services_sweep_at_once_and_nothing_owed_leaves(pg_url: str, vault: Vault, clock: MovedClock) -> None:
+    one, other = open_database(pg_url), open_database(pg_url)
+    async with a_log(one, vault, clock) as first, a_log(other, vault, clock) as second:
+        clock.days_ago(40)
+        endpoint = await owned(first)
+        await first.do_all([Request(a_report(weight=weight)) for weight in range(1, 251)])
+        rows = await log_rows(first)
+        clock.days_ago(0)
+        waiting = tuple(a_pending(row) for row in rows[5::50])
+        await first.persist([a_write(endpoint, cursor=200, pending_put=waiting[:4])])
+        await asyncio.gather(*(a_sweep(log, clock).turn() for log in (first, second, first, second)))
+        assert events_left(one) == [row.position for row in waiting[:4]] + list(range(201, 252))
+    one.close()
+    other.close()
 
 
 async def test_an_event_past_a_cursor_stays_beyond_its_days(database: Database, log: Log, clock: MovedClock) -> None:
