@@ -173,6 +173,15 @@ async def test_a_client_certificate_needs_https(api: Client) -> None:
     assert (await patch(api, made, url=URL.replace("https", "http"))).status == 422
 
 
+async def test_a_replay_to_another_url_with_a_client_certificate_needs_https_too(api: Client) -> None:
+    made = await make(api, auth=mutual_tls())
+    asked = {"which": "all", "to_url": "http://192.0.2.7/"}
+    reply = await api.call("POST", f"/v1/endpoints/{made['id']}/replay", asked)
+    assert (reply.status, reply.places()) == (422, {"/to_url": "must begin with https:// for the authentication mtls"})
+    asked["to_url"] = "https://192.0.2.7/"
+    assert (await api.call("POST", f"/v1/endpoints/{made['id']}/replay", asked)).status == 202
+
+
 async def test_an_expired_certificate_is_refused_and_nothing_of_the_key_said_back(api: Client) -> None:
     authority = Authority()
     certificate, _ = authority.client("waypost", expired=True)

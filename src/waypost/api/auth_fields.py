@@ -103,9 +103,14 @@ def check_with_auth(given: Mapping[str, Any]) -> list[FieldError]:
         for name in given.get("headers", {})
         if name.lower() in ours
     ]
-    if auth["type"] == "mtls" and not given["url"].lower().startswith("https://"):
-        errors.append(FieldError("/url", "must begin with https:// for the authentication mtls"))
-    return errors
+    return errors + check_url_with_auth(given["url"], auth, "/url")
+
+
+def check_url_with_auth(url: str, auth: Mapping[str, str], path: str) -> list[FieldError]:
+    """List what an `auth` that is right has against a URL that is right: a client certificate is shown in TLS alone."""
+    if auth["type"] == "mtls" and not url.lower().startswith("https://"):
+        return [FieldError(path, "must begin with https:// for the authentication mtls")]
+    return []
 
 
 def check_certificate_now(auth: object, now: datetime) -> None:

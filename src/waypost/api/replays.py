@@ -5,7 +5,8 @@ from datetime import datetime
 from typing import Any
 
 from waypost.api import examples
-from waypost.api.bodies import check_object, read_object
+from waypost.api.auth_fields import check_url_with_auth
+from waypost.api.bodies import check_object, read_object, refuse
 from waypost.api.call import Call
 from waypost.api.checks import Check, boolean, nullable, one_of, text
 from waypost.api.listing import page
@@ -57,6 +58,8 @@ async def replay(call: Call) -> Reply:
     asked = _asked(given)
     if asked.to_url is not None:
         await call.services.egress.check_endpoint_url(asked.to_url, path="/to_url")
+        endpoint = await call.services.log.get_endpoint(call.account_id, endpoint_id)
+        refuse(check_url_with_auth(asked.to_url, endpoint.settings.auth, "/to_url"))
     scope, matched = await call.services.log.count_replay(call.account_id, endpoint_id, asked)
     if given.get("dry_run"):
         return await answer_once(call, Unit(call.account_id, lambda _: matched), _matched)
