@@ -36,7 +36,7 @@ def test_reports_and_deliveries_go_on_whatever_the_clock_says(
             acknowledged.add(answer)
     wait_until_settled(service, endpoint)
     check_all(service, receiver, acknowledged)
-    assert service.call("GET", "/readyz")[0] == 200
+    wait_for(lambda: service.call("GET", "/readyz")[0] == 200, "the service to be ready")
 
 
 class Retried:

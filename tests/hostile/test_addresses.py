@@ -38,6 +38,8 @@ from waypost.delivery.egress import EgressRules
 from waypost.delivery.sender import Sender
 from waypost.log import Log
 
+pytestmark = pytest.mark.xdist_group("addresses")
+
 RECORDING = Path(__file__).parents[1] / "promises" / "recording"
 
 

@@ -15,6 +15,8 @@ import pytest
 
 from service_process import Service, free_port, wait_for
 
+pytestmark = pytest.mark.xdist_group("outgoing")
+
 RECORDING = Path(__file__).parents[1] / "promises" / "recording"
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
 
@@ -138,8 +140,9 @@ def use_everything(service: Service, receiver: Given, token_endpoint: Given, els
     ask(service, "POST", f"{plain}/replay", {"which": "all", "to_url": elsewhere.url})
     wait_for(lambda: elsewhere.requests, "the replay to go to the other address")
     wait_for(lambda: ask(service, "GET", down)["state"] == "failing", "the receiver that is down to be noticed")
-    for page in ("/docs", "/schema/openapi.json", "/metrics", "/readyz"):
+    for page in ("/docs", "/schema/openapi.json", "/metrics"):
         assert service.call("GET", page)[0] == 200
+    wait_for(lambda: service.call("GET", "/readyz")[0] == 200, "the service to be ready")
     assert service.call("DELETE", "/v1/shipments/SO-1")[0] in {200, 202, 204}
 
 
