@@ -10,6 +10,7 @@ import random
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TypeVar
 
 from delivery.endpoint_world import Sent, World
 from waypost.delivery.engine import Engine
@@ -249,13 +250,21 @@ class CruelWorld(World):
         return {position: number for position, number, verdict in attempts if verdict in SETTLED}
 
 
+W = TypeVar("W", bound=CruelWorld)
+
+
 def run_world(dice: random.Random, steps: int) -> CruelWorld:
     """Live through `steps` things that happen, then let everything heal and come to rest."""
     schedule = dice.choice(SCHEDULES)
-    world = CruelWorld(dice, schedule)
+    return live(CruelWorld(dice, schedule), steps, lambda world: befall(world, dice, schedule))
+
+
+def live(world: W, steps: int, befall: Callable[[W], None]) -> W:
+    """Let `steps` things befall a world, then let it come to rest."""
+    dice = world.dice
     for _ in range(steps):
         world.answers = dice.choice(MOODS)
-        _befall(world, dice, schedule)
+        befall(world)
         world.run(until_s=world.now / SECOND + dice.choice([0.005, 0.05, 1, 20, 400, 4000]))
     world.answers = [Answer.TAKEN]
     world.change(replace(world.settings, in_flight_max=16, rate_per_second=None))
@@ -267,7 +276,8 @@ def run_world(dice: random.Random, steps: int) -> CruelWorld:
     return world
 
 
-def _befall(world: CruelWorld, dice: random.Random, schedule: tuple[float, ...]) -> None:
+def befall(world: CruelWorld, dice: random.Random, schedule: tuple[float, ...]) -> None:
+    """Let one of the usual things happen."""
     what = dice.choice(["append", "append", "append", "crash", "resend", "resend", "pause", "change", "resume", "wait"])
     match what:
         case "append":

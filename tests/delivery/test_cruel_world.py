@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from delivery.cruel_world import check, run_world
+from delivery.replay_world import run_replays
 
 
 @settings(max_examples=100, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
@@ -59,3 +60,24 @@ def test_a_lane_whose_head_is_folded_into_an_event_of_another_lane_goes_on(seed)
 @pytest.mark.parametrize("seed", [197])
 def test_a_batch_that_stands_behind_an_older_event_after_a_restart_waits_for_it(seed):
     check(a_life(seed))
+
+
+@settings(max_examples=30, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@given(dice=st.randoms(use_true_random=False), steps=st.integers(1, 30))
+def test_promises_hold_while_replays_come_and_are_cancelled(dice, steps):
+    check(run_replays(dice, steps))
+
+
+@pytest.mark.parametrize("seed", [37, 52])
+def test_what_another_replay_asks_for_while_the_last_one_is_out_is_told_from_it(seed):
+    dice = random.Random(seed)
+    check(run_replays(dice, dice.randrange(1, 40)))
+
+
+def test_the_worlds_know_replays_that_are_taken_back():
+    worlds = []
+    for seed in range(10):
+        dice = random.Random(seed)
+        worlds.append(run_replays(dice, dice.randrange(1, 40)))
+    assert sum(send.replay_id is not None for world in worlds for send in world.requests) > 100
+    assert sum(world.taken_back for world in worlds) > 5

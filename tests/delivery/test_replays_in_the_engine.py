@@ -1,8 +1,8 @@
 """What a replay asks for goes out beside the live deliveries, and is taken back when the replay is cancelled."""
 
-from delivery.endpoint_world import World, always
+from delivery.endpoint_world import SCHEDULE, World, always
 from waypost.delivery.schedule import SECOND
-from waypost.delivery.signals import Answer, Pending, PendingState, ResendAsked
+from waypost.delivery.signals import Answer, Pending, PendingState, ResendAsked, Settings, Verdict
 
 
 def replayed(world: World, *positions: int, job: str = "job_1") -> None:
@@ -86,3 +86,61 @@ def test_what_somebody_asked_for_by_hand_is_not_taken_back_with_a_replay():
     cancelled(world)
     world.run()
     assert again(world, since) == [2]
+
+
+def test_a_cancelled_replay_is_taken_back_where_batches_are_taken():
+    world = World(log=["a"], settings=Settings(retry_schedule_s=SCHEDULE, batch_size=3))
+    world.run()
+    world.receiver = always(Answer.REFUSED)
+    replayed(world, 1)
+    a_second_passes(world)
+    cancelled(world)
+    world.receiver = always(Answer.TAKEN)
+    world.run()
+    assert world.attempts[1] == [(1, Verdict.DELIVERED), (2, Verdict.RETRYING)]
+    assert world.engine.idle
+
+
+def test_what_another_replay_asks_for_meanwhile_bears_its_mark():
+    world = delivered("a", "a")
+    world.receiver = always(Answer.REFUSED)
+    replayed(world, 1, 2)
+    a_second_passes(world)
+    replayed(world, 1, 2, job="job_2")
+    world.receiver = always(Answer.TAKEN)
+    world.run()
+    assert [(send.position, send.replay_id) for send in world.requests[-2:]] == [(1, "job_2"), (2, "job_2")]
+    assert world.rows == {}
+
+
+def test_what_is_asked_for_anew_before_its_last_attempt_is_stored_is_counted_on():
+    world = delivered("a")
+    world.receiver = always(Answer.REFUSED)
+    replayed(world, 1)
+    world.store_by_hand = True
+    a_second_passes(world)
+    replayed(world, 1, job="job_2")
+    world.receiver = always(Answer.TAKEN)
+    a_second_passes(world)
+    world.store()
+    assert [number for number, _ in world.attempts[1]] == [1, 2, 3]
+
+
+def test_a_hundred_and_twenty_eight_of_one_shipment_go_one_after_the_other():
+    world = delivered(*"a" * 128)
+    since = len(world.sent)
+    world.max_in_flight = 0
+    replayed(world, *range(1, 129))
+    world.run()
+    assert again(world, since) == list(range(1, 129))
+    assert (world.max_in_flight, world.rows) == (1, {})
+
+
+def test_a_hundred_and_twenty_eight_shipments_go_as_many_at_once_as_the_endpoint_takes():
+    world = delivered(*[f"s{number}" for number in range(128)])
+    since = len(world.sent)
+    world.max_in_flight = 0
+    replayed(world, *range(1, 129))
+    world.run()
+    assert sorted(again(world, since)) == list(range(1, 129))
+    assert (world.max_in_flight, world.rows) == (16, {})

@@ -209,7 +209,8 @@ class Engine:
         resend = row.state is PendingState.RESEND
         # Of those whose order is nobody's wish, each has a lane to itself.
         key = f"#{row.position}" if resend and not self.settings.ordered else row.key
-        delivery = Delivery(row.position, key, row.attempts, type_name=row.type, subject=row.key)
+        attempts = max(row.attempts, self._attempts_before.pop(row.position, 0))
+        delivery = Delivery(row.position, key, attempts, type_name=row.type, subject=row.key)
         delivery.failures = row.failures
         delivery.due_at = min(row.due_at, self._due_at_latest(row.failures, now))
         if resend and not row.failures:
@@ -470,7 +471,7 @@ class Engine:
             self._recovered(now)
 
     def _resend_asked(self, rows: tuple[Pending, ...], folded: Mapping[int, tuple[int, ...]], now: int) -> None:
-        self._take_back_cancelled({row.position for row in rows}, now)
+        self._take_back_cancelled({row.position: row.replay_id for row in rows}, now)
         new = []
         for row in rows:
             known = self._lanes.owed.get(row.position)
@@ -484,11 +485,16 @@ class Engine:
                 new.append(row)
         self._add_rows(new, folded, now)
 
-    def _take_back_cancelled(self, asked: set[int], now: int) -> None:
+    def _take_back_cancelled(self, asked: Mapping[int, str | None], now: int) -> None:
         """Let go of what a replay asked for and, once it was cancelled, asks for no more. What is out is out."""
         for delivery in tuple(self._lanes.resends.values()):
-            is_movable = delivery.phase in {Phase.WAITING, Phase.READY, Phase.RETRYING} and delivery.batch is None
-            if delivery.replay_id is not None and delivery.position not in asked and is_movable:
+            parcel = delivery.parcel  # alone even where batches are taken
+            is_movable = parcel.phase in {Phase.WAITING, Phase.READY, Phase.RETRYING}
+            is_asked = delivery.position in asked and asked[delivery.position] == delivery.replay_id
+            if delivery.replay_id is not None and not is_asked and is_movable:
+                # Another that asks for it may have been written before the latest attempt was.
+                self._attempts_before[delivery.position] = parcel.attempts
+                parcel.phase = Phase.GONE
                 self._ledger.forget(delivery)
                 self._lanes.withdraw(delivery, now)
 
