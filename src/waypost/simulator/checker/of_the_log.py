@@ -173,7 +173,7 @@ def wishes_begin_where_the_log_ended(facts: Facts) -> Iterator[Broken]:
                     )  # fmt: skip
             known.update(version.from_position for version in change.wishes)
             if change.made:
-                least, most = {"now": (low, high), "beginning": (0, 0)}.get(
+                least, most = {"now": (low, high), "beginning": (0, _cut(facts, name, change.at))}.get(
                     str(change.start), (int(change.start), int(change.start)) if _is_number(change.start) else (0, high)
                 )
                 first = change.wishes[0].from_position if change.wishes else change.start_position + 1
@@ -184,6 +184,14 @@ def wishes_begin_where_the_log_ended(facts: Facts) -> Iterator[Broken]:
                         at=change.at, name=name, position=change.start_position,
                     )  # fmt: skip
                 yield from _first_cursor(facts, name, change.start_position)
+
+
+def _cut(facts: Facts, name: Name, at: int) -> int:
+    """The last position before the first event that retention had left by then."""
+    position = 0
+    while (moment := facts.events_gone.get((name.account_id, position + 1))) is not None and facts.at(moment) <= at:
+        position += 1
+    return position
 
 
 def _is_number(start: str | int) -> bool:
