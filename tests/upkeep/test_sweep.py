@@ -13,13 +13,15 @@ from hypothesis import strategies as st
 from sqlalchemy import Table, insert, select
 
 from log.builders import DEFAULT, a_pending, a_report, a_write, an_attempt, an_endpoint, log_rows, once, owned, put
+from log.test_erasure import until_somebody_waits
 from upkeep.builders import AGES, NOW, MovedClock, a_log, a_sweep, attempts_left, events_left, lived, pending_left
 from waypost.api.shapes import DeliveryAttempt
 from waypost.clock import to_micros
 from waypost.ids import AccountId
-from waypost.log import Database, EndpointRecord, Log, LogRow, Request, Unit, Vault, open_database, units
+from waypost.log import Database, EndpointRecord, Log, LogRow, ReplayAsked, Request, Unit, Vault, open_database, units
 from waypost.log.keeping import DAY_US, Ages
 from waypost.log.tables import (
+    accounts,
     attempts,
     expiry_notices,
     folded,
@@ -200,6 +202,27 @@ async def a_replay(log: Log, endpoint: EndpointRecord, scanned: int) -> None:
         "matched": 0, "fed": 0, "state": "running", "created_at": 0, "stepped_at": 0,
     }  # fmt: skip
     await add_row(log, replays, row)
+
+
+async def test_a_replay_does_not_begin_amid_a_step_that_could_take_what_it_wants(pg_url: str, vault: Vault) -> None:
+    database = open_database(pg_url)
+    clock = MovedClock()
+    async with a_log(database, vault, clock) as log:
+        endpoint = await owned(log)
+        await put(log)
+        asked = ReplayAsked(which="all")
+        scope, matched = await log.count_replay(endpoint.account_id, endpoint.endpoint_id, asked)
+        other = open_database(pg_url)
+        with other.writer.connect() as step:
+            step.execute(select(accounts.c.account_id).where(accounts.c.account_id == DEFAULT).with_for_update())
+            beginning = asyncio.create_task(log.do(units.create_replay(scope, asked, matched, actor="tms")))
+            async with asyncio.timeout(30):
+                await until_somebody_waits(other)
+            assert not beginning.done()
+            step.commit()
+            await beginning
+        other.close()
+    database.close()
 
 
 async def test_attempts_leave_with_their_events_and_never_before(

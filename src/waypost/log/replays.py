@@ -95,7 +95,8 @@ def create_replay(scope: Scope, asked: ReplayAsked, matched: int, *, actor: str)
         auditing.record(tx, account_id, actor=actor, action="endpoint.replayed", subject=f"{endpoint_id} {replay_id}")
         return read_replay(tx.connection, account_id, endpoint_id, replay_id)
 
-    return Unit(scope.account_id, work)
+    # Under the account's lock, or what was counted could leave by age meanwhile.
+    return Unit(scope.account_id, work, locks=True)
 
 
 def _check_room(connection: Connection, account_id: AccountId, endpoint_id: EndpointId) -> None:
