@@ -24,6 +24,10 @@ async def post(api: Client, headers: dict[str, str] | None = None, **given: Any)
     return await api.call("POST", "/v1/events", event, headers=headers)
 
 
+def body_with_data(value: str) -> bytes:
+    return f'{{"type":"invoice.created","key":"R-1","id":"r-1","data":{{"a":{value}}}}}'.encode()
+
+
 @on_both_databases
 async def test_a_type_is_registered_and_an_event_of_it_sent(api: Client) -> None:
     assert (await register(api)).status == 201
@@ -105,6 +109,8 @@ async def test_a_wrong_type_names_the_place(api: Client, given: dict[str, Any], 
         ({"key": ""}, "/key"),
         ({"key": LEFT_OUT}, "/key"),
         ({"id": "evt_1"}, "/id"),
+        ({"id": "stream"}, "/id"),
+        ({"id": ".."}, "/id"),
         ({"occurred_at": "yesterday"}, "/occurred_at"),
         ({"data": []}, "/data"),
         ({"data": {"number": "R-1", "total": {"amount": "6", "currency": "EUR"}}}, "/data/total/amount"),
@@ -142,6 +148,15 @@ async def test_the_same_event_again_answers_the_first_also_under_another_schema(
     assert (again.status, again.body) == (200, first.body)
     assert (await post(api, key="R-9")).status == 409
     assert (await post(api, id="another")).status == 422
+
+
+@pytest.mark.parametrize(("before", "after"), [("true", "1"), ("0.1", '"0.1"'), ("0.1", "0.10000000000000000001")])
+async def test_data_that_only_looks_the_same_is_other_content(api: Client, before: str, after: str) -> None:
+    await register(api, schema=True, example=None)
+    json = {"Content-Type": "application/json"}
+    bodies = [body_with_data(value) for value in (before, before, after)]
+    answers = [await api.call("POST", "/v1/events", body=body, headers=json) for body in bodies]
+    assert [reply.status for reply in answers] == [201, 200, 409]
 
 
 async def test_an_idempotency_key_works(api: Client) -> None:

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import select, update
 
 from log.builders import DEFAULT, NOON, SECRET, a_pending, a_write, an_attempt, log_rows, once, owned, put
+from waypost.clock import to_micros
 from waypost.errors import Conflict, InvalidDocument, NotFound
 from waypost.events.filters import Filter
 from waypost.events.patterns import Wants
@@ -24,6 +25,7 @@ from waypost.log import (
     Unit,
     units,
 )
+from waypost.log.expiry import endpoints_with_old_events
 from waypost.log.replays import IN_PLAY_MAX, RUNNING_MAX, Fed
 from waypost.log.tables import endpoints, pending, replays
 
@@ -379,6 +381,17 @@ async def test_an_attempt_that_ends_after_its_replay_was_cancelled_is_the_last(l
     assert (DEFAULT, endpoint.endpoint_id) in heard[-1].endpoints
     delivery, *_ = await log.get_delivery(DEFAULT, endpoint.endpoint_id, row.event_id)
     assert delivery.state == "failed"
+
+
+async def test_nobody_is_warned_of_what_a_replay_to_another_url_waits_for(log: Log, database: Database) -> None:
+    await shipments(log, 1)
+    endpoint = await an_endpoint_past_it_all(log)
+    job = await replay(log, endpoint, to_url="https://192.0.2.9/spare")
+    await feed(log)
+    assert in_play(database, job.replay_id) == [1, 2]
+    with database.readers.connect() as connection:
+        old = connection.execute(endpoints_with_old_events(DEFAULT, to_micros(NOON + timedelta(days=9999)))).scalars()
+        assert job.replay_id not in set(old)
 
 
 async def test_a_cancelled_replay_takes_back_what_is_in_play(log: Log, database: Database) -> None:

@@ -19,6 +19,8 @@ ID_LENGTH_MAX = 128
 # A key of a shipment or of an endpoint counts the events of that thing, and an id of ours is made by nobody else.
 RESERVED_KEYS = ("shp_", "ep_")
 RESERVED_IDS = ("evt_", "bat_", "job_")
+# An event is read under its id: these mean another place there, `/v1/events/stream` or one that clients tidy away.
+UNREADABLE_IDS = ("stream", ".", "..")
 
 _TYPE = re.compile(r"[a-z][a-z0-9_]*(?:\.[a-z][a-z0-9_]*)+")
 _ID = re.compile(r"[A-Za-z0-9._:-]+")
@@ -98,6 +100,8 @@ def id_problem(event_id: str) -> str | None:
     """Say what is wrong with an id that a sender gives an event, or None."""
     if not 1 <= len(event_id) <= ID_LENGTH_MAX or not _ID.fullmatch(event_id):
         return f"must have 1 to {ID_LENGTH_MAX} characters out of A-Z a-z 0-9 . _ : -"
+    if event_id in UNREADABLE_IDS:
+        return f'must not be "{event_id}", under which no event could be read'
     if event_id.startswith(RESERVED_IDS):
         return f'must not begin with "{event_id.partition("_")[0]}_", which marks ids that Waypost makes'
     return None

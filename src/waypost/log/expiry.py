@@ -287,6 +287,8 @@ def endpoints_with_old_events(account_id: AccountId, before: int) -> Select[Any]
     )
     looked_at = (following, waited_for, fold.correlate(endpoints))
     mine = select(endpoints.c.endpoint_id).where(endpoints.c.account_id == account_id)
+    # One that a replay to another URL has for itself goes with the replay, which tells how it fared.
+    mine = mine.where(endpoints.c.replay_of.is_(None))
     old = or_(*(one.scalar_subquery() < before for one in looked_at))
     return mine.where(old).order_by(endpoints.c.endpoint_id)
 

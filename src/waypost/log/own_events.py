@@ -6,6 +6,7 @@ to give; the unit then sees that the type is still the one it was held against.
 
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from functools import cache
 from typing import Any
 
@@ -68,6 +69,11 @@ class _Stored(msgspec.Struct):
     recorded_at: str
     key: str | None = None
     data: Any = None
+
+
+# Numbers stay as they were written: what was rounded could look the same.
+_decode_stored = msgspec.json.Decoder(_Stored, float_hook=Decimal).decode
+_decode_data = msgspec.json.Decoder(float_hook=Decimal).decode
 
 
 # -- units -------------------------------------------------------------------------------------------------------------
@@ -159,12 +165,21 @@ def posted_before(connection: Connection, account_id: AccountId, event: OwnEvent
     if row is None:
         return None
     body = bytes(row.body)
-    stored = msgspec.json.decode(body, type=_Stored)
+    stored = _decode_stored(body)
     time = stored.recorded_at if event.occurred_at is None else instant(event.occurred_at)
-    same_data = stored.data == msgspec.json.decode(event.data)
+    same_data = _alike(stored.data, _decode_data(event.data))
     if (stored.type, stored.key, stored.timestamp) == (event.type, event.key, time) and same_data:
         return Posted(body, added=False)
     raise Conflict(f'The id "{event.event_id}" stands in the log with other content. Use a new id for a new event.')
+
+
+def _alike(one: Any, other: Any) -> bool:
+    """Whether two JSON values are the same: numbers by value, and `true` is not 1."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_alike(part, other[name]) for name, part in one.items())
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_alike, one, other))
+    return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
 
 
 def find_type(connection: Connection, account_id: AccountId, name: str) -> OwnType | None:
