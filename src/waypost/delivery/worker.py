@@ -472,8 +472,11 @@ class Worker:
                 await self._persist([write], stale, refused)
 
     async def _persist_once(self, writes: list[EndpointWrite]) -> set[Key]:
-        self._stored_last = False
-        stale = await self._store.persist(writes)
+        try:
+            stale = await self._store.persist(writes)
+        except Exception:
+            self._stored_last = False
+            raise
         self._stored_last = True
         return stale
 
