@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from waypost.simulator.checker.broken import Broken, promise
 from waypost.simulator.checker.facts import NEVER, SECOND, Facts
-from waypost.simulator.history import EventSeen, Name, ReportAnswered
+from waypost.simulator.history import EndpointChanged, EventSeen, Name, ReportAnswered
 
 ANSWERS_KEPT_US = 23 * 3600 * SECOND  # promised for 24 hours; nothing is asked of the last one
 
@@ -174,7 +174,7 @@ def wishes_begin_where_the_log_ended(facts: Facts) -> Iterator[Broken]:
             known.update(version.from_position for version in change.wishes)
             if change.made:
                 least, most = {"now": (low, high), "beginning": (0, _cut(facts, name, change.at))}.get(
-                    str(change.start), (int(change.start), int(change.start)) if _is_number(change.start) else (0, high)
+                    str(change.start), _from_number(facts, change) if _is_number(change.start) else (0, high)
                 )
                 first = change.wishes[0].from_position if change.wishes else change.start_position + 1
                 if not least <= change.start_position <= most or first > change.start_position + 1:
@@ -192,6 +192,11 @@ def _cut(facts: Facts, name: Name, at: int) -> int:
     while (moment := facts.events_gone.get((name.account_id, position + 1))) is not None and facts.at(moment) <= at:
         position += 1
     return position
+
+
+def _from_number(facts: Facts, change: EndpointChanged) -> tuple[int, int]:
+    asked = int(change.start)
+    return asked, max(asked, _cut(facts, change.name, change.at))
 
 
 def _is_number(start: str | int) -> bool:

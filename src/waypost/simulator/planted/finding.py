@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from statistics import median
 
 import msgspec
 
@@ -70,18 +69,6 @@ def write(found: Iterable[Found]) -> None:
     """Write the seeds down, by name."""
     in_order = sorted(found, key=lambda one: one.name)
     FILE.write_bytes(msgspec.json.format(msgspec.json.encode(in_order), indent=1) + b"\n")
-
-
-def table() -> str:
-    """Give the table of the documentation: each bug, the seed that finds it, and the promise it breaks."""
-    rows = [
-        f"| {bug.words} | {one.seed} | {one.promise} |" for bug in PLANTED.values() if (one := recorded().get(bug.name))
-    ]
-    seeds = [one.seed for one in recorded().values()]
-    figures = f"{len(rows)} bugs; the median is found at seed {median(seeds):.0f}, the last at seed {max(seeds)}."
-    return "\n".join(
-        [figures, "", "| planted bug | found at seed | promise it breaks |", "| --- | --- | --- |", *rows, ""]
-    )
 
 
 def main(names: list[str]) -> int:

@@ -289,22 +289,15 @@ def batch_settled_but_for_the_last() -> Sequence[Swap]:
 
 ALL: tuple[Planted, ...] = (
     probe_counts_against_the_schedule,
-    second_lane_never_probed,
-    probes_while_suspended,
     pause_ignored_by_retries,
-    five_hours_taken_for_days,
-    failing_since_the_last_probe,
     retries_too_early,
     given_up_one_early,
     given_up_in_an_outage,
     failing_far_too_late,
-    outage_writes_rows,
     many_probes_at_a_time,
     lane_freed_by_a_failure,
     scans_folded,
     tried_events_folded,
-    holder_sent_before_its_fold_is_stored,
-    batch_sent_before_it_is_stored,
     batch_not_written_down,
     batch_settled_but_for_the_last,
 )
