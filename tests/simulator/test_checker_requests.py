@@ -301,6 +301,16 @@ def test_a_retry_comes_no_earlier_than_its_schedule(waited_s, expected):
     assert story.broken() == expected
 
 
+def test_a_retry_of_an_endpoint_that_is_failing_before_that_is_stored_may_be_a_probe():
+    story = two_of_a_key()
+    story.send(1, status=500)
+    story.store((1, 1, "retrying"), put=[story.held(1, 2)], failures_in_a_row=4)
+    story.wait(60)
+    story.send(1, attempt=2, status=500)
+    story.store(health="failing", failures_in_a_row=5)
+    assert "retries keep the schedule" not in story.broken()
+
+
 def test_a_second_retry_waits_for_the_second_step():
     story = two_of_a_key()
     for number in (1, 2):

@@ -1,5 +1,6 @@
 """What is promised of the pace: when again after a failure, how much at once, and when not at all."""
 
+from bisect import bisect_right
 from collections import defaultdict, deque
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -14,7 +15,6 @@ EARLY_RATIO = 0.9  # jitter is ±10 %
 RETRY_AFTER_S_MAX = 24 * 3600
 SLOW_DOWN = frozenset({429, 502, 503, 504})
 ROUNDING_US = 1_000
-AT_ONCE_US = SECOND  # a change of health may be known to the worker so long before it is stored
 
 
 def is_probe_time(facts: Facts, name: Name, since: int, until: int) -> bool:
@@ -27,12 +27,11 @@ def is_probe_time(facts: Facts, name: Name, since: int, until: int) -> bool:
     return any(one is None or one.health != "active" for one in [row, *later])
 
 
-def _soon(facts: Facts, moment: int) -> int:
-    """The last moment within a second: what a worker knew may be stored so much later."""
-    limit = facts.at(moment) + AT_ONCE_US
-    while moment + 1 < len(facts.records) and facts.at(moment + 1) <= limit:
-        moment += 1
-    return moment
+def _next_word(facts: Facts, name: Name, moment: int) -> int:
+    """When the endpoint's row is stored next: what its owner knew at `moment` is in it, however slow the store was."""
+    rows = facts.rows[name]
+    place = bisect_right(rows.moments, moment)
+    return rows.moments[place] if place < len(rows.moments) else moment
 
 
 @promise("After a failure an event is tried again no earlier than the endpoint's schedule says, less 10 %.")
@@ -65,7 +64,7 @@ def _least_wait(facts: Facts, place: Place, before: Sent, sent: Sent) -> Microse
         return None  # nobody knew of the failure any more
     if facts.asked_between(name, before.began.at, sent.began.at, "resume", "resend", "replay"):
         return None
-    if is_probe_time(facts, name, before.moment, _soon(facts, sent.moment)):
+    if is_probe_time(facts, name, before.moment, _next_word(facts, name, sent.moment)):
         return None
     settings = facts.settings(name, before.began.at - facts.lag_us, sent.began.at)
     waits = [wait for one in settings for wait in _waits(one, _failures(facts, place, before, sent))]
