@@ -247,3 +247,14 @@ def test_what_is_written_down_has_a_bound():
     world.append(*[f"s{number}" for number in range(5_000)])
     world.run(until_s=0.5)
     assert len(world.rows) <= PENDING_MAX
+
+
+def test_what_was_lost_is_taken_out_of_a_batch_and_the_rest_goes_on():
+    world = World(settings=batches_of(4), receiver=by_turns(Answer.LOST, Answer.TAKEN, Answer.LOST, Answer.LOST))
+    world.append("a", "b", "c", "d")
+    world.run()
+    assert batches(world) == [[1, 2, 3, 4], [1, 2], [3, 4], [3], [4]]
+    assert [world.verdict(position) for position in (1, 2, 3, 4)] == [
+        Verdict.DELIVERED, Verdict.DELIVERED, Verdict.FAILED, Verdict.DELIVERED,
+    ]  # fmt: skip
+    assert (world.cursor, world.rows) == (4, {})

@@ -27,6 +27,7 @@ from waypost.delivery.signals import (
     Standing,
     Start,
     TimeIs,
+    Verdict,
     WakeAt,
 )
 
@@ -292,3 +293,26 @@ def test_a_success_of_the_instant_in_which_an_event_is_sent_is_none_since():
     engine.take(slow, now + 7 * SECOND)
     assert engine.standing.health is Health.FAILING
     assert engine.phase(2) is Phase.READY
+
+
+def test_an_event_that_was_lost_is_given_up_at_once_and_says_nothing_about_the_endpoint():
+    world = World(receiver=lambda position, number, now: Answer.LOST if position == 1 else Answer.TAKEN)
+    world.store_by_hand = True
+    world.append("a", "a")
+    world.run()
+    assert [sent.position for sent in world.sent] == [1]
+    world.store()
+    assert [sent.position for sent in world.sent] == [1, 2]
+    assert world.attempts[1] == [(1, Verdict.FAILED)]
+    assert world.engine.standing.failures_in_a_row == 0
+
+
+def test_a_failing_endpoint_is_probed_with_the_next_event_when_one_was_lost():
+    world = World(settings=Settings(retry_schedule_s=(1.0,) * 9, in_flight_max=1), receiver=always(Answer.UNREACHED))
+    world.append("a", "b")
+    world.run(until_s=60)
+    assert world.standing.health is Health.FAILING
+    world.receiver = lambda position, number, now: Answer.LOST if position == 1 else Answer.TAKEN
+    world.run()
+    assert (world.verdict(1), world.verdict(2)) == (Verdict.FAILED, Verdict.DELIVERED)
+    assert (world.standing.health, world.cursor, world.rows) == (Health.ACTIVE, 2, {})

@@ -8,7 +8,7 @@ from typing import ClassVar
 import msgspec
 import pytest
 import structlog
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from structlog.testing import capture_logs
 
 import waypost.delivery.worker as worker_module
@@ -29,7 +29,7 @@ from waypost.delivery.attempt import prepare
 from waypost.errors import Unavailable
 from waypost.log import AcceptReport, EndpointSettings, Unit, units
 from waypost.log.group import Request
-from waypost.log.tables import workers
+from waypost.log.tables import attempts, events, workers
 from waypost.service import configure_logging
 from waypost.shipments.facts import Actor
 from waypost.shipments.reading import read_document
@@ -475,6 +475,27 @@ async def test_a_resend_is_judged_by_what_comes_after_it_was_asked_for(office):
 
 
 # -- bugs that one endpoint meets
+
+
+async def test_an_event_that_has_left_the_log_is_given_up_with_a_plain_reason_and_the_next_goes_on(log):
+    async with receiving(TAKEN) as receiver:
+        async with working(log) as office:
+            endpoint = await office.endpoint(receiver.url)
+            accepted = [await office.put("SO-1"), await office.put("SO-1", weight="2")]
+            await office.settled(endpoint)
+            await eventually(lambda: not results_to_store(office))
+        for one in accepted:
+            await log.do(units.resend(ACCOUNT, endpoint.endpoint_id, one.events[0].id))
+        gone = events.c.account_id == ACCOUNT, events.c.position == accepted[0].events[0].position
+        await log.do(Unit(ACCOUNT, lambda tx: tx.connection.execute(delete(events).where(*gone))))
+        async with working(log) as office:
+            await office.settled(endpoint)
+            await eventually(lambda: counts(receiver, accepted[1].events[:1]) == [2])
+        assert counts(receiver, accepted[0].events[:1]) == [1]
+    made = select(attempts.c.verdict, attempts.c.detail).where(attempts.c.event_id == accepted[0].events[0].id)
+    first, last = await log.do(Unit(ACCOUNT, lambda tx: tx.connection.execute(made.order_by(attempts.c.number)).all()))
+    assert (first.verdict, last.verdict) == ("delivered", "failed")
+    assert "is not in the log any more" in json.loads(last.detail)["explanation"]
 
 
 async def test_an_engine_that_breaks_costs_neither_its_neighbours_nor_who_wrote(office, monkeypatch):

@@ -63,6 +63,8 @@ CURSOR_LAG_S_MAX = 30
 OWN_TROUBLE_S = 1.0  # until an attempt is made again that this machine could not make
 READ_AGAIN_S = 5.0  # until a log is read again that did not hold what it was said to, unless it grows before
 
+_NEVER_WHOLE = frozenset({Answer.TOO_LARGE, Answer.LOST})  # what a batch may be told that will not be taken as it is
+
 
 class Engine:
     """The state machine of one endpoint. Its owner gives it every signal and does every effect, in order."""
@@ -308,8 +310,10 @@ class Engine:
             # The receiver closed an idle connection as we took it up: no verdict on it, so no failure.
             parcel.stale_once = parcel.fresh = True
             self._again(parcel, now)
-        elif ended.answer is Answer.TOO_LARGE and isinstance(parcel, Batch) and len(parcel.members) > 1:
-            self._too_large(parcel, ended, now)
+        elif ended.answer in _NEVER_WHOLE and isinstance(parcel, Batch) and len(parcel.members) > 1:
+            self._never_whole(parcel, ended, now)
+        elif ended.answer is Answer.LOST:
+            self._give_up(parcel)
         else:
             parcel.stale_once = False
             self._failed(parcel, ended, now)
@@ -337,8 +341,8 @@ class Engine:
         self._turns.retry(parcel, due_at)
         self._ledger.keep_anew(parcel)
 
-    def _too_large(self, batch: Batch, ended: AttemptEnded, now: int) -> None:
-        """Halve a batch that is too large for the receiver: that says nothing against its events."""
+    def _never_whole(self, batch: Batch, ended: AttemptEnded, now: int) -> None:
+        """Halve a batch that is too large, or of which something is lost: that says nothing against the rest of it."""
         self._ledger.attempted(batch, Verdict.RETRYING)
         if batch.probe:
             self._probes.failed(self.settings.retry_schedule_s, now, ended.jitter)
@@ -409,14 +413,18 @@ class Engine:
         if due_at is not None:
             self._retry_stored(parcel, max(due_at, self.standing.held_until or 0))
         elif self._took_something_since(parcel.first_attempt_at):
-            self._ledger.attempted(parcel, Verdict.FAILED)
-            parcel.phase = Phase.CLOSING
-            for member in parcel.members:
-                self._ledger.strike(member)
+            self._give_up(parcel)
         else:
             # The schedule is used up, but nothing else got through either: that is the endpoint's trouble.
             self._retry_stored(parcel, now)
             self._begin_failing(ended, now)
+
+    def _give_up(self, parcel: Parcel) -> None:
+        """Let it stand as failed. Its lanes go on once that is on disk."""
+        self._ledger.attempted(parcel, Verdict.FAILED)
+        parcel.phase = Phase.CLOSING
+        for member in parcel.members:
+            self._ledger.strike(member)
 
     def _retry_stored(self, parcel: Parcel, due_at: int) -> None:
         self._ledger.attempted(parcel, Verdict.RETRYING)

@@ -20,6 +20,7 @@ from waypost.delivery.message import BATCH_TYPE, Message, Part
 from waypost.delivery.result import AttemptResult, SendRequest, Timings
 from waypost.delivery.rows import RowCache
 from waypost.delivery.signals import (
+    Answer,
     Effect,
     LogGrew,
     LogRead,
@@ -67,6 +68,8 @@ from waypost.log.records import Standing as StandingRow
 log = structlog.get_logger(__name__)
 
 Key = tuple[AccountId, EndpointId]
+
+LOST = "What was to be sent is not in the log any more: it was kept for as long as events are kept."
 
 
 class Host(Protocol):
@@ -339,6 +342,9 @@ class Runner:
         rows = await self._rows_of(send)
         if self.dropped or not self._may_still_go(send):
             return
+        if any(part.position not in rows for part in send.parts):
+            self._ended(send, self._lost(), rows, is_lost=True)
+            return
         try:
             message = self._message(send, rows)
             sent = await self._host.dispatcher.send(self.endpoint, message, number=send.number, fresh=send.fresh)
@@ -373,10 +379,14 @@ class Runner:
         self.give(NotSent(send.position, send.fresh))
         return False
 
+    def _lost(self) -> Dispatched:
+        """What came of a request that cannot be made."""
+        now = self._host.clock.now()
+        result = AttemptResult(outcome="cancelled", started_at=now, timings_ms=Timings(), explanation=LOST)
+        return Dispatched(None, result, frozenset())
+
     def _message(self, send: Send, rows: Mapping[int, LogRow]) -> Message:
         """What the request carries. What was folded is left out where retention took it."""
-        for part in send.parts:
-            assert part.position in rows, f"position {part.position} is owed and not in the log"
         first = rows[send.position]
         parts = tuple(
             Part(rows[part.position].body, tuple(rows[older].body for older in part.folded if older in rows))
@@ -386,7 +396,7 @@ class Runner:
             return Message(batch_id(first.event_id, len(parts)), BATCH_TYPE, parts, send.replay_id, is_batch=True)
         return Message(first.event_id, first.type, parts, send.replay_id)
 
-    def _ended(self, send: Send, dispatched: Dispatched, rows: Mapping[int, LogRow]) -> None:
+    def _ended(self, send: Send, dispatched: Dispatched, rows: Mapping[int, LogRow], *, is_lost: bool = False) -> None:
         if self.dropped:
             return
         result, positions = dispatched.result, [part.position for part in send.parts]
@@ -405,7 +415,8 @@ class Runner:
                 status=result.status, duration_ms=result.timings_ms.total,
             )  # fmt: skip
         now = self._host.clock.now()
-        self.give(judge(result, send.position, reason=reason, jitter=self._host.jitter(), now=now))
+        ended = judge(result, send.position, reason=reason, jitter=self._host.jitter(), now=now)
+        self.give(replace(ended, answer=Answer.LOST) if is_lost else ended)
 
     async def _read_from_store(self, after: int, limit: int) -> None:
         rows = await self._host.read_log(self._account_id, after, limit)

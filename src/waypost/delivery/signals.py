@@ -30,6 +30,7 @@ class Answer(Enum):
     STALE = "stale"  # a reused connection ended before any byte of answer
     TOO_LARGE = "too_large"  # 413
     CANCELLED = "cancelled"  # we stopped it ourselves
+    LOST = "lost"  # it was not sent: our own log does not hold the event any more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
