@@ -73,6 +73,10 @@ class ReplayWorld(CruelWorld):
         )
         put = tuple(row for row in persist.put if row.position not in called_back)
         super()._write(replace(persist, attempts=attempts, put=put))
+        for position, number, _ in attempts:
+            if position in called_back and position in self.rows:  # somebody else asks for it, and counts on
+                row = self.rows[position]
+                self.rows[position] = replace(row, attempts=max(row.attempts, number))
         if called_back:
             self._read_rows()
 

@@ -68,7 +68,7 @@ def test_promises_hold_while_replays_come_and_are_cancelled(dice, steps):
     check(run_replays(dice, steps))
 
 
-@pytest.mark.parametrize("seed", [37, 52])
+@pytest.mark.parametrize("seed", [37, 52, 1213])
 def test_what_another_replay_asks_for_while_the_last_one_is_out_is_told_from_it(seed):
     dice = random.Random(seed)
     check(run_replays(dice, dice.randrange(1, 40)))

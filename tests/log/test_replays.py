@@ -394,6 +394,15 @@ async def test_nobody_is_warned_of_what_a_replay_to_another_url_waits_for(log: L
         assert job.replay_id not in set(old)
 
 
+async def test_what_is_asked_for_anew_before_that_attempt_is_stored_counts_it(log: Log, database: Database) -> None:
+    endpoint, job, row, failed_again = await a_failed_replay_in_play(log)
+    await log.do(units.cancel_replay(DEFAULT, endpoint.endpoint_id, job.replay_id))
+    await log.do(units.resend(DEFAULT, endpoint.endpoint_id, row.event_id))
+    assert await log.persist([failed_again]) == set()
+    (asked,) = (await log.load_endpoint(DEFAULT, endpoint.endpoint_id)).pending
+    assert (asked.replay_id, asked.attempts, asked.failures) == (None, 2, 0)
+
+
 async def test_a_cancelled_replay_takes_back_what_is_in_play(log: Log, database: Database) -> None:
     rows = await shipments(log, 2)
     endpoint = await an_endpoint_past_it_all(log)

@@ -393,6 +393,13 @@ def _store_rows(tx: Tx, writes: Sequence[EndpointWrite]) -> None:
     put = [pending_row(write.account_id, write.endpoint_id, row) for write in writes for row in write.pending_put]
     put = [row for row in put if _place(row) not in called_back]
     execute_many(tx.connection, put_pending(tx.dialect), put)
+    asked_anew = [
+        {"of_account": row["account_id"], "of_endpoint": row["endpoint_id"], "of_position": row["position"],
+         "number": row["number"]}
+        for row in tried
+        if _place(row) in called_back
+    ]  # fmt: skip
+    execute_many(tx.connection, count_on(), asked_anew)
     together = [_folded_row(write, position, into) for write in writes for position, into in write.folded]
     execute_many(tx.connection, put_folded(tx.dialect), together)
 
@@ -533,6 +540,15 @@ def put_pending(dialect: str) -> Insert:
     names = ("state", "due_at", "failures", "attempts", "first_attempt_at", "last_attempt_at", "batch_id")
     fresh = {name: statement.excluded[name] for name in names}
     return statement.on_conflict_do_update(index_elements=["account_id", "endpoint_id", "position"], set_=fresh)
+
+
+@cache
+def count_on() -> Update:
+    """Let what somebody else asks for at `:of_position` go on counting behind attempt `:number`. By the primary key."""
+    columns = pending.c
+    mine = columns.account_id == bindparam("of_account"), columns.endpoint_id == bindparam("of_endpoint")
+    here = update(pending).where(*mine, columns.position == bindparam("of_position"))
+    return here.where(columns.attempts < bindparam("number")).values(attempts=bindparam("number"))
 
 
 @cache
