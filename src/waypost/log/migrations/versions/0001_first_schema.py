@@ -484,12 +484,8 @@ def upgrade() -> None:
         "folded",
         sa.Column("account_id", TEXT, nullable=False),
         sa.Column("endpoint_id", TEXT, nullable=False),
-        sa.Column(
-            "position", sa.BigInteger(), nullable=False, comment="of an event that does not go out by itself"
-        ),
-        sa.Column(
-            "into_position", sa.BigInteger(), nullable=False, comment="of the newer event that it goes out with"
-        ),
+        sa.Column("position", sa.BigInteger(), nullable=False, comment="of an event that does not go out by itself"),
+        sa.Column("into_position", sa.BigInteger(), nullable=False, comment="of the newer event that it goes out with"),
         sa.CheckConstraint("into_position > position", name="folded_into_a_newer_one"),
         sa.ForeignKeyConstraint(
             ["account_id", "endpoint_id"],
