@@ -81,3 +81,8 @@ def test_the_worlds_know_replays_that_are_taken_back():
         worlds.append(run_replays(dice, dice.randrange(1, 40)))
     assert sum(send.replay_id is not None for world in worlds for send in world.requests) > 100
     assert sum(world.taken_back for world in worlds) > 5
+
+
+@pytest.mark.parametrize("seed", [102834, 103685])
+def test_no_event_goes_out_before_it_is_stored_what_is_folded_into_it(seed):
+    check(a_life(seed))

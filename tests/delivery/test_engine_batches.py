@@ -161,24 +161,10 @@ def test_one_made_up_anew_while_the_one_before_is_being_stored_waits_for_its_own
     change(world, batches_of(1, wait_s=0.0))
     world.give(Resumed())
     is_stored(world, storing)
+    world.store()
     assert world.requests == []
     world.store()
     assert batches(world) == [[1]]
-
-
-def test_the_storing_of_a_batch_that_is_no_more_does_not_stand_for_that_of_a_final_failure():
-    answers = {1: Answer.REFUSED}
-    world = World(settings=Settings(retry_schedule_s=(1.0,), batch_size=3), store_by_hand=True)
-    world.receiver = lambda position, number, now: answers.get(position, Answer.TAKEN)
-    world.append("a", "a", "b")
-    world.run(until_s=1)
-    storing = being_stored(world)
-    change(world, Settings(retry_schedule_s=(1.0,)))
-    world.run(until_s=10)
-    is_stored(world, storing)
-    assert [sent.position for sent in world.sent] == [1, 3, 1]
-    world.store()
-    assert [sent.position for sent in world.sent] == [1, 3, 1, 2]
 
 
 def test_what_was_tried_before_goes_alone_so_that_no_two_batches_have_one_name():

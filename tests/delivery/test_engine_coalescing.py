@@ -186,6 +186,17 @@ def test_the_newest_takes_it_into_a_batch_as_well():
     assert (world.cursor, world.rows, world.folded) == (3, {}, {2: 3})
 
 
+def test_a_batch_that_is_taken_apart_before_its_folds_are_stored_waits_for_them():
+    world = paused_with(updated(), updated(), settings=replace(FOLDING, batch_size=5))
+    world.store_by_hand = True
+    resume(world)
+    world.settings = FOLDING
+    world.give(SettingsChanged(FOLDING))
+    assert parts(world) == []
+    world.store()
+    assert parts(world) == [(2, (1,))]
+
+
 def test_a_probe_takes_nothing_with_it():
     world = World(settings=FOLDING, receiver=always(Answer.REFUSED))
     world.append(*[status(key) for key in "bcdef"])

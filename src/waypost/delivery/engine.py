@@ -465,10 +465,17 @@ class Engine:
             elif isinstance(held, Batch):
                 self._packer.stored(held, now)
             else:
-                for member in held.members:
-                    if member.folded:
-                        self._coalescer.forget(member)  # or it might be folded for ever, and never go
-                self._turns.make_ready(held, now)
+                self._fold_stored(held, now)
+
+    def _fold_stored(self, held: Parcel, now: int) -> None:
+        """What was folded is on disk: what waited for that goes on from where it stands in its lane."""
+        for member in held.members:
+            if member.lane[0] is not member:
+                member.phase = Phase.WAITING
+                continue
+            if member.folded:
+                self._coalescer.forget(member)  # or it might be folded for ever, and never go
+            self._turns.make_ready(member, now)
 
     def _resumed(self, now: int, *, paused: bool) -> None:
         if self.paused and not paused:
@@ -587,7 +594,7 @@ class Engine:
         self._send(parcel, now)
 
     def _fold(self, delivery: Delivery) -> list[Lane]:
-        """Fold what is about to go out into a newer one, if there is any. Gives the lanes that lost something by it.
+        """Fold what is about to go out into a newer one, if there is any. Gives the lanes that have a part in it.
 
         What comes forward in them waits until that is stored, or a crash could let the older one go out after it.
         """
@@ -602,7 +609,7 @@ class Engine:
                 self._settled_before.add(other.position)
             self._lanes.remove(other)
         # They may stand in several lanes where the ordering was changed.
-        return [other.lane for other in older]
+        return [*(other.lane for other in older), holder.lane]
 
     def _fold_alone(self, delivery: Delivery) -> bool:
         """The same for what goes out by itself; whether anything was folded, and has to be stored first."""
@@ -612,10 +619,10 @@ class Engine:
         # It holds the others itself where the older ones stand in other lanes, from before the ordering was changed.
         is_folded = delivery.phase is Phase.GONE
         holder = self._lanes.owed[self._ledger.holder_of(delivery.position)] if is_folded else delivery
-        for lane in (*lanes, holder.lane):
-            if lane and (lane[0].phase is Phase.WAITING or lane[0] is holder):
-                lane[0].phase = Phase.STORING
-                self._ledger.hold(lane[0].position)
+        for waiting in (*(lane[0] for lane in lanes if lane and lane[0].phase is Phase.WAITING), holder):
+            if waiting.phase is not Phase.STORING:
+                waiting.phase = Phase.STORING
+                self._ledger.hold(waiting.position)
         return True
 
     def _send(self, parcel: Parcel, now: int, *, probe: bool = False) -> None:

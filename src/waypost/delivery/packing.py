@@ -78,7 +78,8 @@ class Packer:
         if packed:
             self._store(Batch(packed))
         for lane in folded.values():
-            if lane and lane[0].phase is Phase.WAITING:  # it came forward, and does not go out with this batch
+            # It came forward, or holds others, and does not go out with this batch.
+            if lane and (lane[0].phase is Phase.WAITING or (lane[0].phase is Phase.READY and lane[0].folded)):
                 lane[0].phase = Phase.STORING
                 self._ledger.hold(lane[0].position)
         self._turns.gather_anew()
@@ -146,8 +147,8 @@ class Packer:
     def unpack(self, batch: Batch, now: int) -> None:
         """Let its deliveries go out one by one, in order."""
         self.settled(batch)
-        self.storing -= batch.phase is Phase.STORING
-        retried = batch.phase is Phase.RETRYING
+        storing, retried = batch.phase is Phase.STORING, batch.phase is Phase.RETRYING
+        self.storing -= storing
         batch.phase = Phase.GONE
         for member in batch.members:
             member.take_history(batch)
@@ -157,7 +158,10 @@ class Packer:
         for member in batch.members:
             if member.lane[0] is not member:
                 continue
-            if retried:
+            if storing:  # with it, maybe, what was folded into it
+                member.phase = Phase.STORING
+                self._ledger.hold(member.position)
+            elif retried:
                 self._turns.retry(member, member.due_at)
             else:
                 self._turns.make_ready(member, now)
