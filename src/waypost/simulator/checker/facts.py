@@ -276,6 +276,14 @@ class Facts:
         """Give the moment from which an attempt with this verdict was stored; or NEVER."""
         return next((moment for moment, one in self.attempts.get(place, ()) if one.verdict == verdict), NEVER)
 
+    def is_stored(self, sent: Sent, before: int = NEVER) -> bool:
+        """Say whether an attempt of this sending was stored before a moment; else the next owner knows nothing of it."""
+        place = (sent.name, sent.began.positions[0])
+        return any(
+            sent.moment < moment < before and attempt.number == sent.began.attempt
+            for moment, attempt in self.attempts.get(place, ())
+        )
+
     @cached_property
     def made(self) -> dict[Name, EndpointChanged]:
         """How each endpoint was made, as far as anybody was told."""

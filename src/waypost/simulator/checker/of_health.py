@@ -183,7 +183,7 @@ def probes_take_turns(facts: Facts) -> Iterator[Broken]:
                     at=probe.began.at, name=spell.name, position=left[0], involved=(mine[key], probe.moment),
                 )  # fmt: skip
                 break
-            if not probe.again:
+            if not probe.again and facts.is_stored(probe):
                 mine[key] = probe.moment
 
 

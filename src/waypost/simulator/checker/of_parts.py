@@ -46,17 +46,14 @@ def _is_known(facts: Facts, sent: Sent, moment: int) -> bool:
     row = facts.row(sent.name, moment)
     if sent.moment > moment or sent.again or row is None:
         return False
-    return row.epoch == sent.epoch or any(
-        stored < moment and attempt.number == sent.began.attempt
-        for stored, attempt in facts.attempts.get((sent.name, sent.began.positions[0]), ())
-    )
+    return row.epoch == sent.epoch or facts.is_stored(sent, moment)
 
 
 @promise("A fold is stored before the event that holds it goes out, and that event is settled in the end.")
 def folds_are_stored_before_their_holder_goes(facts: Facts) -> Iterator[Broken]:
     """Look at the sendings of each holder, and follow it to its end."""
     for (name, position), (moment, into) in facts.folded.items():
-        early = [one for one in facts.sent_at.get((name, into), ()) if one.moment < moment and not one.again]
+        early = [one for one in facts.sent_at.get((name, into), ()) if _is_known(facts, one, moment)]
         if early:
             yield Broken(
                 words=f"position {into} went out before the fold of {position} into it was stored",

@@ -237,12 +237,23 @@ def retries_are_equal(facts: Facts) -> Iterator[Broken]:
             continue
         before = latest.get((sent.name, began.webhook_id))
         latest[sent.name, began.webhook_id] = sent
-        if before is not None and before.began.body_hash != began.body_hash and _settings_stood(facts, before, sent):
+        if before is not None and before.began.body_hash != began.body_hash and _must_be_equal(facts, before, sent):
             yield Broken(
                 words=f"{began.webhook_id} went out with other bytes than before", at=began.at, name=sent.name,
                 position=began.positions[0], involved=(before.moment, sent.moment),
             )  # fmt: skip
         yield from _identity_of(facts, sent)
+
+
+def _must_be_equal(facts: Facts, before: Sent, sent: Sent) -> bool:
+    """Whether who sent again could know what had gone out: else older events may have been folded in meanwhile."""
+    folded = any(
+        name == sent.name and into in sent.began.positions and before.moment < moment
+        for (name, _), (moment, into) in facts.folded.items()
+    )
+    if folded and before.owner != sent.owner and not facts.is_stored(before, sent.moment):
+        return False
+    return _settings_stood(facts, before, sent)
 
 
 def _settings_stood(facts: Facts, before: Sent, sent: Sent) -> bool:
