@@ -35,6 +35,7 @@ LEASES_A_ROUND = 1_000
 STARTED_TOGETHER = 200  # loaded by a few statements, and started in one turn of the event loop
 WRITES_A_TIME = 1_000  # endpoints in one transaction; their names are parameters of one statement
 PAUSE_S_MIN, PAUSE_S_MAX = 0.05, 5.0
+LOOKS_A_RETRY = 100  # for whether all is stored, in the longest pause
 ASIDE_S_MIN, ASIDE_S_MAX = 1.0, 300.0  # until an endpoint that broke is begun anew, longer each time
 READ_ROWS = 256  # at least so many rows a read, since other endpoints stand near
 WIND_DOWN_S_MAX = 5.0
@@ -103,11 +104,13 @@ class Worker:
         lease_ttl_s: float = LEASE_TTL_S,
         lease_every_s: float = LEASE_EVERY_S,
         remind_every_s: float = REMIND_EVERY_S,
+        retry_s_max: float = PAUSE_S_MAX,
     ) -> None:
         """`owner` names this process in leases; `dice` draws the jitter.
 
         A lease holds for `lease_ttl_s` and is renewed every `lease_every_s`: so long a dead worker's endpoints wait.
-        Every `remind_every_s` some endpoints are reminded to store how far they are.
+        Both may be changed while it runs. Every `remind_every_s` some endpoints are reminded to store how far they
+        are. While the database is away, it is asked again after `retry_s_max` seconds at the latest.
         """
         self.clock = clock
         self.ids = ids
@@ -115,9 +118,10 @@ class Worker:
         self.rows = RowCache()
         self.owner = owner
         self._store = store
-        self._lease_ttl_s = lease_ttl_s
-        self._lease_every_s = lease_every_s
+        self.lease_ttl_s = lease_ttl_s
+        self.lease_every_s = lease_every_s
         self._remind_every_s = remind_every_s
+        self._retry_s_max = retry_s_max
         self._dice = dice or random.Random()  # noqa: S311 - jitter, not a secret
         self._anchor_us = to_micros(clock.now()) - round(clock.monotonic() * 1_000_000)
         self._runners: dict[Key, Runner] = {}
@@ -300,9 +304,9 @@ class Worker:
         if await self._start_more() == LEASES_A_ROUND:
             return
         self._leases_held = True
-        await asyncio.sleep(self._lease_every_s)
+        await asyncio.sleep(self.lease_every_s)
         began = self.clock.monotonic()
-        if await self._store.renew_lease(self.owner, ttl_s=self._lease_ttl_s):
+        if await self._store.renew_lease(self.owner, ttl_s=self.lease_ttl_s):
             self._renewed(began)
         else:
             self._ours_until = -inf
@@ -310,18 +314,18 @@ class Worker:
     def _renewed(self, began: float) -> None:
         """Note that a call that began at `began` renewed our lease. One that has lapsed meanwhile is not ours again."""
         if self.is_ours():
-            self._ours_until = began + self._lease_ttl_s
+            self._ours_until = began + self.lease_ttl_s
 
     async def _let_go(self) -> None:
         """Give up what others may have taken, once what is known is stored as far as they have not."""
         if self._runners:
             log.warning("leases_lapsed", owner=self.owner, endpoints=len(self._runners))
         while self._to_store or self._unstored:  # noqa: ASYNC110 - the database is away, so there is no hurry
-            await asyncio.sleep(PAUSE_S_MIN)
+            await asyncio.sleep(self._retry_s_max / LOOKS_A_RETRY)
         for key in tuple(self._runners):
             self._drop(key)
         self._to_start.clear()
-        self._ours_until = self.clock.monotonic() + self._lease_ttl_s  # nothing is held, so nothing can lapse
+        self._ours_until = self.clock.monotonic() + self.lease_ttl_s  # nothing is held, so nothing can lapse
 
     async def _start_more(self, wanted: Key | None = None) -> int:
         """Take leases and start their endpoints; what the database did not let us start is started by the next call.
@@ -336,7 +340,7 @@ class Worker:
             began = self.clock.monotonic()
             resting = {key for key, aside in self._aside.items() if aside.until > began}
             held = frozenset(self._runners) | self._to_start.keys() | resting
-            taken = await self._store.take_leases(self.owner, ttl_s=self._lease_ttl_s, limit=LEASES_A_ROUND, held=held)
+            taken = await self._store.take_leases(self.owner, ttl_s=self.lease_ttl_s, limit=LEASES_A_ROUND, held=held)
             self._renewed(began)
             self._to_start |= {(lease.account_id, lease.endpoint_id): lease for lease in taken}
             while self._to_start:
@@ -497,7 +501,7 @@ class Worker:
             except Exception:  # a loop that ends would hold every delivery for good
                 log.exception("delivery_loop_failed", loop=name, again_in_s=pause_s)
                 await asyncio.sleep(pause_s)
-                pause_s = min(pause_s * 2, PAUSE_S_MAX)
+                pause_s = min(pause_s * 2, self._retry_s_max)
 
     async def _insist(self, what: str, act: Callable[[], Awaitable[T]], only: type[Exception] = Exception) -> T:
         """Do `act` until it does not raise `only`: the database is away, and what was promised waits for it."""
@@ -510,7 +514,7 @@ class Worker:
             except only as error:
                 log.warning("delivery_must_wait", doing=what, error=str(error), again_in_s=pause_s)
             await asyncio.sleep(pause_s)
-            pause_s = min(pause_s * 2, PAUSE_S_MAX)
+            pause_s = min(pause_s * 2, self._retry_s_max)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

@@ -11,7 +11,7 @@ HOURS_MIN, HOURS_MAX = 0.1, 24 * 28.0
 REPORTS_MAX = 200
 CALM_RATIO = 0.15  # runs in which few things go wrong: a bug that needs quiet is found there
 # A lease is renewed about a hundred times in a run, so that weeks cost little more than minutes.
-LEASE_EVERY_S_MIN, LEASE_EVERY_S_MAX = 1.5, 3600.0
+LEASE_EVERY_S_MIN, LEASE_EVERY_S_MAX = 1.5, 14_400.0
 LEASE_TTL_TO_EVERY = 3.3
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.exc import OperationalError
 from waypost.clock import IdSource
 from waypost.delivery.audience import REMIND_EVERY_S
 from waypost.delivery.dispatch import Dispatcher
-from waypost.delivery.worker import Worker
+from waypost.delivery.worker import PAUSE_S_MAX, Worker
 from waypost.errors import CallerError
 from waypost.ids import AccountId
 from waypost.log import events
@@ -33,7 +33,9 @@ DATABASE_S = (0.0001, 0.004)  # one way to the database
 NOTICE_S = (0.0005, 0.03)
 RESTART_S = (0.2, 2.0, 30.0)
 SLOW_S_MAX = 120.0  # of a commit or a read; behind a slower one thousands of calls would pile up
-PAUSE_S_MAX = 7200.0  # of a process, unless its lease is longer
+STANDSTILL_S_MAX = 7200.0  # of a process, unless its lease is longer
+POLL_EVERY_S = 5.0
+RETRIES_A_LEASE = 20.0  # while the database is away, between two times that a lease is to be renewed
 _COMMIT_TROUBLES = (
     ("commit_fails", "fails"),
     ("commit_lies", "lies"),
@@ -146,7 +148,7 @@ class Machine:
             return
         ttl_s = self.world.config.lease_ttl_s
         spans_s = (
-            [ttl_s * 1.2, max(ttl_s * 1.2, min(ttl_s * 10, PAUSE_S_MAX))]
+            [ttl_s * 1.2, max(ttl_s * 1.2, min(ttl_s * 10, STANDSTILL_S_MAX))]
             if longer
             else [0.1, 1.0, min(ttl_s * 0.5, 60.0)]
         )
@@ -203,11 +205,12 @@ class Process:
             self.log, Dispatcher(self.sender, self.clock), self.clock, self.ids, owner=f"p{number}",
             dice=world.dice(f"jitter/{number}"), lease_ttl_s=config.lease_ttl_s, lease_every_s=config.lease_every_s,
             remind_every_s=max(REMIND_EVERY_S, config.lease_every_s / 4),
+            retry_s_max=max(PAUSE_S_MAX, config.lease_every_s / RETRIES_A_LEASE),
         )  # fmt: skip
         self._calls: list[asyncio.Future[Any]] = []
         self._running = self.spawn(self.worker.run())
         if not config.alone:
-            self.spawn(self._poll(max(5.0, config.lease_every_s)))
+            self.spawn(self._poll())
         self._ended = False
         self.spawn(self._wait_for_end())
 
@@ -218,6 +221,11 @@ class Process:
     def soon(self, callback: Callable[..., object], *args: Any) -> None:
         """Call back in this process, if it still lives."""
         self.world.loop.call_soon(callback, *args, context=self.context)
+
+    def calm(self, lease_ttl_s: float, lease_every_s: float) -> None:
+        """Renew leases less often from now on: nothing happens any more, and somebody waits for the last retry."""
+        self.worker.lease_ttl_s = max(lease_ttl_s, self.worker.lease_ttl_s)
+        self.worker.lease_every_s = max(lease_every_s, self.worker.lease_every_s)
 
     def stop(self) -> None:
         """Tell it to stop, as SIGTERM does."""
@@ -265,10 +273,10 @@ class Process:
         tell(self.worker, committed)
         self.world.network.announce(self, committed)
 
-    async def _poll(self, every_s: float) -> None:
+    async def _poll(self) -> None:
         """Look now and then where the logs end: word of it may be lost."""
         while True:
-            await asyncio.sleep(every_s * self.dice.uniform(0.8, 1.2))
+            await asyncio.sleep(max(POLL_EVERY_S, self.worker.lease_every_s) * self.dice.uniform(0.8, 1.2))
             try:
                 ends = await self.log.read(
                     lambda connection: {

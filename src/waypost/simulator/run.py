@@ -4,6 +4,7 @@ import hashlib
 import sys
 from collections.abc import Iterator, MutableMapping
 from contextlib import ExitStack, contextmanager
+from math import inf
 from typing import Any
 
 import structlog
@@ -24,6 +25,8 @@ from waypost.simulator.world import World
 SETTLING_S_MIN = 180.0  # from the last harm until all that was under way has ended
 REST_S_MAX = 3 * 86400.0  # for the longest step of a retry schedule, and what follows
 LOOKS_S = 20.0
+CALM_AFTER_S = 600.0  # of waiting for rest: then leases are held for longer, or a day's wait costs a day of renewals
+CALM_LEASE_S = (6600.0, 2000.0)  # how long they hold, and how often they are renewed
 SHOWN_A_PAGE = 500
 
 
@@ -81,12 +84,17 @@ class _Rest:
         self._senders = senders
         self._operator = operator
         self._next_s = world.loop.time()
+        self._calm_s = world.loop.time() + CALM_AFTER_S
 
     def __call__(self) -> bool:
         world = self._world
         if world.loop.time() < self._next_s:
             return False
         self._next_s = world.loop.time() + LOOKS_S
+        if world.loop.time() >= self._calm_s:
+            self._calm_s = inf
+            for process in world.living():
+                process.calm(*CALM_LEASE_S)
         watcher = world.database.watcher
         if not (self._senders.idle and self._operator.idle) or watcher.pending:
             return False

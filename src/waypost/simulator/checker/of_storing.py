@@ -9,6 +9,7 @@ from waypost.simulator.checker.facts import LIFE_ENDS, NEVER, SECOND, Facts, Sen
 from waypost.simulator.history import Committed, EndpointRow, Name
 
 LEASE_SLACK_US = SECOND // 10  # between the store's answer and the worker's reading of its own clock
+CALM_LEASE_US = 6600 * SECOND  # at most, once all harm has stopped and the world waits for the last retry
 
 
 def _changes(facts: Facts) -> Iterator[tuple[int, Committed, EndpointRow | None, EndpointRow]]:
@@ -122,6 +123,12 @@ def _is_known_dead(facts: Facts, process: int | None, moment: int) -> bool:
     return any(turn.turn in LIFE_ENDS and ended < moment for ended, turn in facts.turns[process])
 
 
+def _lease_us(facts: Facts, at: int) -> int:
+    """How long a lease that is stored at this time may live."""
+    stopped = facts.faults_stopped_at is not None and at > facts.faults_stopped_at
+    return max(facts.lease_us, CALM_LEASE_US) if stopped else facts.lease_us
+
+
 @promise("A lease lives for seconds after it was renewed, by the store's clock and no other.")
 def leases_live_for_seconds(facts: Facts) -> Iterator[Broken]:
     """Hold each stored lease against the store's clock at its commit."""
@@ -130,7 +137,7 @@ def leases_live_for_seconds(facts: Facts) -> Iterator[Broken]:
             continue
         for lease in commit.workers:
             lives_s = (lease.lease_until - commit.store_clock) / SECOND
-            if not 0 < lives_s <= facts.lease_us / SECOND + 0.5:
+            if not 0 < lives_s <= _lease_us(facts, commit.at) / SECOND + 0.5:
                 yield Broken(
                     words=f"the lease of {lease.owner} was stored to live for {lives_s:.1f} s",
                     at=commit.at, involved=(moment,),
@@ -150,7 +157,7 @@ def nobody_sends_without_a_lease(facts: Facts) -> Iterator[Broken]:
             continue
         place = bisect_right(times, sent.began.at)
         last = times[place - 1] if place else None
-        if last is None or sent.began.at - last > facts.lease_us + LEASE_SLACK_US:
+        if last is None or sent.began.at - last > _lease_us(facts, sent.began.at) + LEASE_SLACK_US:
             yield Broken(
                 words=f"process {sent.began.process} sends "
                 + ("without a lease" if last is None else f"{(sent.began.at - last) / SECOND:.1f} s after its renewal"),
