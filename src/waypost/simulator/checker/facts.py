@@ -277,7 +277,7 @@ class Facts:
         return next((moment for moment, one in self.attempts.get(place, ()) if one.verdict == verdict), NEVER)
 
     def is_stored(self, sent: Sent, before: int = NEVER) -> bool:
-        """Say whether an attempt of this sending was stored before a moment; else the next owner knows nothing of it."""
+        """Say whether the attempt of a sending was stored before a moment; else the next owner knows nothing of it."""
         place = (sent.name, sent.began.positions[0])
         return any(
             sent.moment < moment < before and attempt.number == sent.began.attempt

@@ -7,7 +7,6 @@ from typing import Any
 from waypost.delivery import coalescing, engine, schedule
 from waypost.delivery.engine import Engine
 from waypost.delivery.health import Health
-from waypost.delivery.packing import Packer
 from waypost.delivery.parcels import Delivery, Phase
 from waypost.delivery.persisting import Ledger
 from waypost.delivery.turns import Turns
@@ -120,21 +119,6 @@ def five_hours_taken_for_days() -> Sequence[Swap]:
     return [instead(engine, "FAILING_DAYS_MAX", 5 / 24)]
 
 
-@planted("An endpoint is suspended five days after its last probe that failed, and so never.")
-def failing_since_the_last_probe() -> Sequence[Swap]:
-    """Each failed probe begins the five days anew."""
-
-    def make(before: Callable[..., None]) -> Callable[..., None]:
-        def failed(self: Any, parcel: Any, ended: Any, now: int) -> None:
-            before(self, parcel, ended, now)
-            if self.standing.health is Health.FAILING:
-                self._stand(None, now, None, failing_since=now)
-
-        return failed
-
-    return [Swap(Engine, "_probe_failed", make)]
-
-
 @planted("Jitter goes half of the delay up and down.")
 def retries_too_early() -> Sequence[Swap]:
     """Some retries come long before their time."""
@@ -230,38 +214,6 @@ def tried_events_folded() -> Sequence[Swap]:
     return [Swap(Delivery, "untried", make)]
 
 
-@planted("What holds folded events goes out before the fold is on disk.")
-def holder_sent_before_its_fold_is_stored() -> Sequence[Swap]:
-    """Nothing waits for the write."""
-
-    def make(before: Callable[..., Any]) -> Callable[..., Any]:
-        def fold(self: Any, delivery: Any) -> bool:
-            folded = bool(before(self, delivery))
-            if folded and self.settings.batch_size is None:
-                for parcel in list(self._lanes.heads()):
-                    if parcel.phase is Phase.STORING:
-                        self._turns.make_ready(parcel, 0)
-            return folded
-
-        return fold
-
-    return [Swap(Engine, "_fold", make)]
-
-
-@planted("A batch goes out before it is on disk.")
-def batch_sent_before_it_is_stored() -> Sequence[Swap]:
-    """After a crash its events are put together anew."""
-
-    def make(before: Callable[..., None]) -> Callable[..., None]:
-        def store(self: Any, batch: Any) -> None:
-            before(self, batch)
-            self.stored(batch, 0)
-
-        return store
-
-    return [Swap(Packer, "_store", make)]
-
-
 @planted("The rows of a batch say nothing of the batch.")
 def batch_not_written_down() -> Sequence[Swap]:
     """It comes again in pieces after a restart."""
@@ -289,11 +241,15 @@ def batch_settled_but_for_the_last() -> Sequence[Swap]:
 
 ALL: tuple[Planted, ...] = (
     probe_counts_against_the_schedule,
+    second_lane_never_probed,
+    probes_while_suspended,
     pause_ignored_by_retries,
+    five_hours_taken_for_days,
     retries_too_early,
     given_up_one_early,
     given_up_in_an_outage,
     failing_far_too_late,
+    outage_writes_rows,
     many_probes_at_a_time,
     lane_freed_by_a_failure,
     scans_folded,

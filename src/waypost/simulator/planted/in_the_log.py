@@ -42,23 +42,6 @@ def key_kept_apart_from_its_effect() -> Sequence[Swap]:
     return [instead(idempotency, "keep", lambda tx, kept: None)]
 
 
-@planted("The events of a second report of one group count on from the first one's old sequence.")
-def sequence_counted_from_what_was_read() -> Sequence[Swap]:
-    """The sequence is read from the stored state, which a report of the same group has moved on."""
-
-    def make(before: Callable[..., Any]) -> Callable[..., Any]:
-        def change(tx: Any, head: Any, shipment: Any, writes: Any, outcome: Any) -> Any:
-            sequence = shipment.sequence
-            refs = before(tx, head, shipment, writes, outcome)
-            if len(refs) > 2:
-                shipment.sequence = sequence + len(refs) - 1
-            return refs
-
-        return change
-
-    return [Swap(accept, "_change", make)]
-
-
 @planted("An owner's write names its endpoint, and not the epoch it holds it with.")
 def fencing_dropped() -> Sequence[Swap]:
     """Every epoch is as good as the stored one."""
@@ -173,25 +156,6 @@ def resends_lost_at_reload() -> Sequence[Swap]:
 def failures_forgotten_at_restart() -> Sequence[Swap]:
     """Each event's schedule begins anew."""
     return _loaded(lambda loaded: replace(loaded, pending=tuple(replace(row, failures=0) for row in loaded.pending)))
-
-
-@planted("What an owner stores after a resume that it has not heard of overrides the resume.")
-def resume_undone_by_a_late_write() -> Sequence[Swap]:
-    """The version of the standing is not looked at."""
-
-    class AnyVersion(int):
-        def __eq__(self, other: object) -> bool:
-            return True
-
-        __hash__ = int.__hash__
-
-    def make(before: Callable[..., Any]) -> Callable[..., Any]:
-        def lock(tx: Any, names: Any) -> Any:
-            return {name: (row[0], AnyVersion(row[1]), *row[2:]) for name, row in before(tx, names).items()}
-
-        return lock
-
-    return [Swap(leases, "_lock_endpoints", make)]
 
 
 @planted("An announcement that is stored a second time, after an answer that was lost, is another event.")
@@ -327,6 +291,7 @@ ALL: tuple[Planted, ...] = (
     wishes_changed_one_early,
     held_events_forgotten_at_resume,
     skip_at_a_page_boundary,
+    retention_above_a_cursor,
     replay_skips_at_an_edge,
     replay_repeats_at_an_edge,
 )

@@ -10,7 +10,7 @@ from waypost.delivery import attempt, dispatch, runner
 from waypost.delivery.health import Health
 from waypost.delivery.rows import RowCache
 from waypost.delivery.runner import Runner, Unstored
-from waypost.delivery.signals import Stored, Verdict
+from waypost.delivery.signals import Persist, Stored, Verdict
 from waypost.delivery.translating import standing_row
 from waypost.delivery.worker import Worker
 from waypost.events.patterns import matcher_of
@@ -49,34 +49,38 @@ def cursor_past_an_unsettled_event() -> Sequence[Swap]:
     return [Swap(Runner, "take_unstored", make)]
 
 
+def _told_too_early(what: Callable[[Persist], tuple[int, ...]]) -> Sequence[Swap]:
+    """Tell the engine that something is stored when it was only handed over."""
+
+    def make(before: Callable[..., None]) -> Callable[..., None]:
+        def persist(self: Any, persisted: Persist) -> None:
+            before(self, persisted)
+            if positions := what(persisted):
+                self._signals.append(Stored(positions))
+
+        return persist
+
+    return [Swap(Runner, "_persist", make)]
+
+
 @planted("A lane goes on as soon as an event is given up, before that is on disk.")
 def lane_freed_before_the_failure_is_stored() -> Sequence[Swap]:
-    """The engine is told that the failure is stored when it was only handed over."""
-
-    def persist(before: Callable[..., None]) -> Callable[..., None]:
-        def at_once(self: Any, persisted: Any) -> None:
-            before(self, persisted)
-            failed = tuple(position for position, _, verdict in persisted.attempts if verdict is Verdict.FAILED)
-            if failed:
-                self._signals.append(Stored(failed))
-
-        return at_once
-
-    return [Swap(Runner, "_persist", persist)]
+    """A crash lets the next owner try it after its successor."""
+    return _told_too_early(
+        lambda persist: tuple(position for position, _, verdict in persist.attempts if verdict is Verdict.FAILED)
+    )
 
 
-@planted("An event that was about to go out when the endpoint was paused is held for ever.")
-def held_event_lost_at_pause() -> Sequence[Swap]:
-    """Nobody tells the engine that it did not go."""
+@planted("What holds folded events goes out before the fold is on disk.")
+def holder_sent_before_its_fold_is_stored() -> Sequence[Swap]:
+    """Nothing waits for the write."""
+    return _told_too_early(lambda persist: persist.held if persist.folded else ())
 
-    def make(before: Callable[..., Any]) -> Callable[..., Any]:
-        def may_still_go(self: Any, send: Any) -> bool:
-            return bool(self._host.is_ours() and self.engine.may_still_go(send.position, self._host.now_us()))
 
-        del before
-        return may_still_go
-
-    return [Swap(Runner, "_may_still_go", make)]
+@planted("A batch goes out before it is on disk.")
+def batch_sent_before_it_is_stored() -> Sequence[Swap]:
+    """After a crash its events are put together anew."""
+    return _told_too_early(lambda persist: persist.held if any(row.batch for row in persist.put) else ())
 
 
 @planted("The pending row of an event goes when its retry begins, not when it has ended.")
@@ -143,18 +147,6 @@ def _standing_at_start(**wrong: Any) -> Sequence[Swap]:
         return start
 
     return [Swap(runner, "engine_start", make)]
-
-
-@planted("A new owner does not know since when the endpoint is failing.")
-def failing_since_forgotten_at_restart() -> Sequence[Swap]:
-    """It is not loaded."""
-    return _standing_at_start(failing_since=None)
-
-
-@planted("A new owner does not know that the endpoint asked for patience.")
-def patience_forgotten_at_restart() -> Sequence[Swap]:
-    """It is not loaded."""
-    return _standing_at_start(held_until=None)
 
 
 @planted("A new owner takes every endpoint for a healthy one.")
@@ -256,36 +248,10 @@ def lease_believed_for_ever() -> Sequence[Swap]:
     return [instead(Worker, "is_ours", lambda self: True)]
 
 
-@planted("A worker that learns that an endpoint is another's goes on sending.")
-def lost_endpoint_kept() -> Sequence[Swap]:
-    """The refusal of a write is logged and no more."""
-
-    def make(before: Callable[..., Any]) -> Callable[..., Any]:
-        async def persist(self: Any, writes: Any, stale: Any, refused: Any) -> None:
-            await before(self, writes, set(), refused)
-
-        return persist
-
-    return [Swap(Worker, "_persist", make)]
-
-
 @planted("Retries are timed by the wall clock, which is set now and then.")
 def retries_by_the_wall_clock() -> Sequence[Swap]:
     """The engine's time is the time of day."""
     return [instead(Worker, "now_us", lambda self: to_micros(self.clock.now()))]
-
-
-@planted("Word of a log that grew is taken only when nothing is under way.")
-def growth_missed_while_reading() -> Sequence[Swap]:
-    """What comes while the log is being read is dropped, and only later growth shows it."""
-
-    def make(before: Callable[..., None]) -> Callable[..., None]:
-        def grew(self: Any, ends: Any) -> None:
-            before(self, {} if self._reading else ends)
-
-        return grew
-
-    return [Swap(Worker, "log_grew", make)]
 
 
 @planted("What an erasure rewrote stays in the memory of the log's rows.")
@@ -311,16 +277,25 @@ def final_failure_stored_as_a_retry() -> Sequence[Swap]:
 ALL: tuple[Planted, ...] = (
     settled_before_the_attempt_is_stored,
     cursor_past_an_unsettled_event,
+    lane_freed_before_the_failure_is_stored,
+    holder_sent_before_its_fold_is_stored,
+    batch_sent_before_it_is_stored,
     pending_row_gone_before_the_end,
+    wishes_of_now_for_old_events,
     lane_ignored,
     rate_limit_ignored,
     window_not_bounded,
     health_forgotten_at_restart,
     retry_after_ignored,
+    gone_is_a_mere_failure,
     old_secret_after_rotation,
+    secrets_never_expire,
     body_written_anew_for_a_retry,
     time_of_the_first_attempt_signed,
     recovery_not_announced,
     announcement_lost_beside_attempts,
+    lease_believed_for_ever,
+    retries_by_the_wall_clock,
+    erased_rows_remembered,
     final_failure_stored_as_a_retry,
 )
