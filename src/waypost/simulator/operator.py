@@ -22,6 +22,7 @@ from waypost.log.transaction import Once, Unit
 from waypost.shipments.report import EraseReport
 from waypost.simulator import upkeep
 from waypost.simulator.clocks import BEGAN_AT_US
+from waypost.simulator.config import Config
 from waypost.simulator.history import EndpointChanged, EndpointSettingsSeen, Name, OperatorAsked, Wishes
 from waypost.simulator.network import a_secret
 from waypost.simulator.senders import CARRIERS, COUNTRIES, TAGS, Senders
@@ -38,6 +39,8 @@ SCHEDULES: tuple[tuple[float, ...], ...] = (
     (5.0, 300.0, 1800.0, 7200.0, 18000.0, 36000.0, 50400.0, 72000.0, 86400.0), (1.0, 5.0), (5.0,), (0.1,) * 6,
     (30.0, 600.0, 3600.0),
 )  # fmt: skip
+# An endpoint that is away is probed by its schedule: in a run of weeks, minutes apart rather than every 0.1 s.
+LONG_HOURS, STEP_S_AN_HOUR = 12.0, 0.5
 RESENDS_MAX = 4
 COALESCE_RATIO = 0.3  # of endpoints
 REPLAYS_ELSEWHERE = 0.25  # of replays, those to another URL
@@ -127,7 +130,7 @@ class Operator:
 
     async def _make(self, account_id: str, dice: random.Random, start: Any) -> None:
         self._made += 1
-        settings = EndpointSettings(url=self._url(account_id), **_limits(dice, self._world.config.lease_ttl_s))
+        settings = EndpointSettings(url=self._url(account_id), **_limits(dice, self._world.config))
         wants = _wants(dice, first=self._made == 1)
         secret = a_secret(dice)
         account = AccountId(account_id)
@@ -142,7 +145,7 @@ class Operator:
         await self._told(name, asked_at, made=True, start=start)
 
     async def _change_settings(self, account_id: str, dice: random.Random) -> None:
-        await self._change(account_id, dice, _limits(dice, self._world.config.lease_ttl_s), None)
+        await self._change(account_id, dice, _limits(dice, self._world.config), None)
 
     async def _change_url(self, account_id: str, dice: random.Random) -> None:
         self._made += 1
@@ -329,14 +332,15 @@ def settings_seen(endpoint: EndpointRecord) -> EndpointSettingsSeen:
     )
 
 
-def _limits(dice: random.Random, lease_ttl_s: float) -> dict[str, Any]:
+def _limits(dice: random.Random, config: Config) -> dict[str, Any]:
     """Draw the settings that change how fast and in which order an endpoint is sent to."""
     timeout_s = dice.choice([1.0, 5.0, 15.0, 60.0])
+    step_s_min = config.hours * STEP_S_AN_HOUR if config.hours > LONG_HOURS else 0.0
     return {
-        "timeout_seconds": min(timeout_s, max(1.0, lease_ttl_s * 12)),
+        "timeout_seconds": min(timeout_s, max(1.0, config.lease_ttl_s * 12)),
         "max_in_flight": dice.choice([1, 2, 16, 16]),
         "rate_per_second": dice.choice([None, None, None, 0.5, 5.0]),
-        "retry_schedule": dice.choice(SCHEDULES),
+        "retry_schedule": tuple(max(step_s, step_s_min) for step_s in dice.choice(SCHEDULES)),
         "ordering": dice.choice(["shipment", "shipment", "shipment", "none"]),
         "coalesce": dice.random() < COALESCE_RATIO,
     } | ({} if dice.random() < PLAIN_RATIO else _form(dice))

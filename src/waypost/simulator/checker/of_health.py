@@ -1,6 +1,6 @@
 """What is promised of an endpoint's health: when it is failing or suspended, what that costs, and who is told."""
 
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -62,12 +62,13 @@ def _probes(facts: Facts, spell: Spell) -> list[Sent]:
 def one_probe_at_a_time(facts: Facts) -> Iterator[Broken]:
     """Look, at each probe, for another request of the same owner."""
     for spell in spells(facts):
-        sendings = facts.sent_to.get(spell.name, [])
+        coming = deque(facts.sent_to.get(spell.name, []))
+        under_way: list[Sent] = []
         for probe in _probes(facts, spell):
-            out = [
-                one for one in sendings
-                if one.moment < probe.moment < one.over and one.owner == probe.owner
-            ]  # fmt: skip
+            while coming and coming[0].moment < probe.moment:
+                under_way.append(coming.popleft())
+            under_way = [one for one in under_way if one.over > probe.moment]
+            out = [one for one in under_way if one.owner == probe.owner]
             if out:
                 yield Broken(
                     words="a probe goes out to a failing endpoint while another request is out",
