@@ -5,13 +5,20 @@ They are cut into two shares for two workers. What became of a seed is remembere
 
 from functools import cache
 
-from waypost.simulator.config import draw
+from waypost.simulator.config import Config, draw
 from waypost.simulator.many import Outcome, judged
 from waypost.simulator.run import run_seed
 
 SHARES = 2
+
+
+def is_long_and_quiet(config: Config) -> bool:
+    """Whether a run lives through weeks in which little is reported."""
+    return config.hours >= 350 and config.reports <= 60 and config.endpoints <= 3
+
+
 AS_THEY_COME = tuple(range(1, 41))
-LONG_AND_QUIET = tuple(seed for seed in range(1000, 2000) if draw(seed).hours >= 300 and draw(seed).reports <= 60)[:45]
+LONG_AND_QUIET = tuple(seed for seed in range(1000, 2000) if is_long_and_quiet(draw(seed)))
 SEEDS = AS_THEY_COME + LONG_AND_QUIET
 
 

@@ -11,7 +11,7 @@ from waypost.simulator.checker import Broken, check
 from waypost.simulator.config import Config, draw
 from waypost.simulator.history import Fault, History
 from waypost.simulator.run import digest, run_seed, virtual_hours
-from waypost.simulator.shrink import Shrunk, shrink
+from waypost.simulator.shrink import RUNS_MAX, Shrunk, shrink
 
 AHEAD = 4  # runs that wait for each processor
 
@@ -70,18 +70,20 @@ def run_many(seeds: Iterable[int], *, jobs: int, planted: str | None = None) -> 
                 one.cancel()
 
 
-def smallest(seed: int, promise: str, planted: str | None = None) -> tuple[Shrunk, Broken]:
-    """Make the run of a seed that breaks a promise as small as it gets; gives it and the breach in it."""
+def breach_of(history: History, promise: str) -> Broken | None:
+    """Give the first breach of a promise in a history, or None."""
+    return next((broken for broken in check(history) if broken.promise == promise), None)
 
-    def breach(history: History) -> Broken | None:
-        return next((broken for broken in check(history) if broken.promise == promise), None)
+
+def smallest(seed: int, promise: str, planted: str | None = None, *, runs_max: int = RUNS_MAX) -> tuple[Shrunk, Broken]:
+    """Make the run of a seed that breaks a promise as small as it gets; gives it and the breach in it."""
 
     def breaks(config: Config) -> History | None:
         history = run_seed(seed, planted, config)
-        return history if breach(history) else None
+        return history if breach_of(history, promise) else None
 
     whole = draw(seed)
-    shrunk = shrink(whole, run_seed(seed, planted, whole), breaks)
-    found = breach(shrunk.history)
+    shrunk = shrink(whole, run_seed(seed, planted, whole), breaks, runs_max=runs_max)
+    found = breach_of(shrunk.history, promise)
     assert found is not None, promise
     return shrunk, found
