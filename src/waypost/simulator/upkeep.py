@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 JOBS_A_STEP = 4
 FEED_EVERY_S = 2.0
+IDLE_LOOKS = 100  # before a job that waits for a retry of tomorrow is looked at less and less often
 # A service keeps things for days at least; here everything leaves as soon as it may.
 AGES = Ages(days=0, owed_days=10_000)
 
@@ -69,12 +70,14 @@ def _count(world: "World", connection: Connection, name: Name, asked: ReplayAske
 
 async def _feed(world: "World", account: AccountId, endpoint_id: EndpointId, replay_id: str) -> None:
     """Feed jobs until this one has ended, as the service's loop does."""
+    idle = 0
     while True:
         fed = await world.insist(lambda log: log.do(log.noted("feed_replays", units.feed_replays(JOBS_A_STEP))))
         if isinstance(fed, CallerError) or not fed.running:
             return
-        if not fed.progress:
-            await asyncio.sleep(FEED_EVERY_S + world.slot_s / 100)
+        idle = 0 if fed.progress else idle + 1
+        if idle:
+            await asyncio.sleep(FEED_EVERY_S * max(1, idle - IDLE_LOOKS) + world.slot_s / 100)
 
 
 async def retain(world: "World", name: Name) -> None:
