@@ -144,9 +144,13 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     def close(self) -> None:
         """End everything: nothing is called any more, and what waits is cleaned up without effect."""
         self._over = True
-        for life in self._lives:
-            for task in life.tasks:
-                _close(task)
+        events._set_running_loop(self)  # or what ends asks asyncio for a loop, and is given a real one
+        try:
+            for life in self._lives:
+                for task in life.tasks:
+                    _close(task)
+        finally:
+            events._set_running_loop(None)
         self._timers.clear()
         self._lives.clear()
 
