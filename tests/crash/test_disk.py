@@ -119,6 +119,6 @@ def test_attempts_that_a_full_disk_does_not_take_are_written_down_later_and_not_
         put_until_refused(service, acknowledged)
         receiver.let_go()
         wait_for(lambda: len(receiver.arrivals()) >= 80, "deliveries to go on as far as they may")
-        assert "delivery_must_wait" in (tmp_path / "service.log").read_text()
+        wait_for(lambda: "delivery_must_wait" in (tmp_path / "service.log").read_text(), "results to find no room")
     wait_until_settled(service, path)
     check_all(service, receiver, acknowledged)
