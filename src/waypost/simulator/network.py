@@ -13,7 +13,6 @@ import msgspec
 
 from waypost.clock import to_micros
 from waypost.delivery import signing
-from waypost.delivery.egress import EgressRules
 from waypost.delivery.result import AttemptResult, Outcome, SendRequest, Timings
 from waypost.log.group import Committed
 from waypost.simulator.history import Arrived, Name, ReceiverAnswered, SendBegan, SendEnded
@@ -206,11 +205,6 @@ class WorldSender:
     def forget(self, pool_key: str) -> None:
         """Close the connections of a pool; requests in flight end normally."""
         self._pools.pop(pool_key, None)
-
-    def change_rules(self, rules: EgressRules) -> None:
-        """Take other egress rules: connections made under the old ones are closed."""
-        del rules
-        self._pools.clear()
 
     async def close(self) -> None:
         """End the attempts in flight as `cancelled`."""
