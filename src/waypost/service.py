@@ -27,6 +27,7 @@ from waypost.api.app import create_app
 from waypost.api.services import Services
 from waypost.api.shapes import Attempt, TestResult
 from waypost.clock import Clock, IdSource, SystemClock
+from waypost.dashboard.app import create_dashboard
 from waypost.delivery.attempt import detail
 from waypost.delivery.dispatch import Dispatcher
 from waypost.delivery.egress import EgressRules
@@ -65,6 +66,7 @@ async def run_service(settings: Settings, *, ready: Callable[[OperatorToken], No
         loop.add_signal_handler(name, stop.set)
     async with open_log(settings) as (log, token), _delivering(settings, log) as (services, deliveries):
         app = create_app(services)
+        app.show_pages(create_dashboard(app.inside))
         server = _server(settings, app)
         serving = asyncio.create_task(server.serve())
         stopping = asyncio.create_task(stop.wait())

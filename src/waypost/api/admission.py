@@ -27,7 +27,7 @@ async def admit(call: Call) -> None:
     principal = await call.services.log.authenticate(token)
     if principal is None:
         raise Unauthorized("The token is unknown or was revoked.")
-    _check_scope(principal, access)
+    check_scope(principal, access)
     call.principal = principal
     call.account_id = await _account(call, principal)
     if call.shared.tokens is not None:
@@ -44,7 +44,8 @@ def _bearer_token(header: str | None) -> str:
     return token
 
 
-def _check_scope(principal: Principal, access: Access) -> None:
+def check_scope(principal: Principal, access: Access) -> None:
+    """Refuse with Forbidden what is not the principal's to do."""
     if principal.operator:
         return
     if access in _FOR_OPERATORS:

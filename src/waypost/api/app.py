@@ -6,7 +6,7 @@ Nothing is decoded before the handler asks for it.
 
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from itertools import count
 
 import structlog
@@ -30,6 +30,7 @@ from waypost.api import (
 from waypost.api.admission import admit
 from waypost.api.call import Call, ClientGone
 from waypost.api.documentation import Documentation
+from waypost.api.inside import Inside
 from waypost.api.metrics import ApiMetrics
 from waypost.api.once import answer_refusal
 from waypost.api.operations import Operation
@@ -121,6 +122,9 @@ async def _send(reply: Answerable, call: Call, send: Send) -> None:
         log.exception("answer_broke_off", operation=call.operation.name, request_id=call.request_id)
 
 
+Pages = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
 class Application:
     """The whole HTTP surface as one ASGI application."""
 
@@ -134,6 +138,8 @@ class Application:
         metrics.watch_streams(lambda: self.streams)
         self.documentation = Documentation(OPERATIONS, services.public_url)
         self.operations = (*OPERATIONS, *self.documentation.table.operations, *not_yet.OPERATIONS)
+        self.inside = Inside(shared, self.operations)
+        self._pages: Pages | None = None
         self._router = Router(
             (operation.method, operation.path, Door(shared, metrics, operation)) for operation in self.operations
         )
@@ -149,6 +155,9 @@ class Application:
             method = "GET"
             scope["waypost.head"] = True
         door = doors.get(method)
+        if not doors and self._pages is not None and not raw_path.startswith(b"/v1/"):
+            await self._pages(scope, receive, send)
+            return
         if door is None:
             allowed = [name for name, door in doors.items() if door.leads_somewhere]
             refusal = method_not_allowed(scope["method"], allowed) if allowed else unknown_path()
@@ -158,6 +167,10 @@ class Application:
             await reply.send(receive, send, request_id=request_id.encode(), head=head)
             return
         await door(scope, receive, send)
+
+    def show_pages(self, pages: Pages) -> None:
+        """Let `pages` answer what is no operation and not below /v1."""
+        self._pages = pages
 
     @property
     def streams(self) -> int:

@@ -1,0 +1,118 @@
+"""The pages as one ASGI application, which answers whatever is no operation of the API."""
+
+from collections.abc import Iterator, Sequence
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import Any, cast
+from urllib.parse import quote
+from zoneinfo import ZoneInfo
+
+import structlog
+from litestar import Litestar, Response
+from litestar.datastructures import State
+from litestar.di import Provide
+from litestar.exceptions import HTTPException
+from litestar.response import Redirect
+from litestar.types import ControllerRouterHandler
+
+from waypost.api.app import Pages
+from waypost.api.inside import Inside
+from waypost.api.problems import internal_error
+from waypost.dashboard import pages as page_modules
+from waypost.dashboard.door import COOKIE, check_csrf, csrf_token, session_of
+from waypost.dashboard.rendering import HEADERS, Renderer
+from waypost.dashboard.visit import Frame, PageRequest, Visit
+from waypost.dashboard.words import Words, choose_language, words_of
+from waypost.errors import CallerError, NotFound, Unauthorized
+from waypost.shipments.codes import time_zones
+
+LANGUAGE_COOKIE, ZONE_COOKIE = "waypost_language", "waypost_zone"
+
+log = structlog.get_logger(__name__)
+
+
+def create_dashboard(inside: Inside) -> Pages:
+    """Give the ASGI application that serves the pages with the operations of `inside`."""
+    app: Any = Litestar(  # an ASGI application, if in types of its own
+        route_handlers=list(_handlers()),
+        dependencies={"visit": Provide(visit_of)},
+        exception_handlers={CallerError: _problem, HTTPException: _no_page, Exception: _broken},
+        state=State({"frame": Frame(inside, Renderer())}),
+        openapi_config=None,
+        logging_config=None,
+    )
+    return cast(Pages, app)
+
+
+def _handlers() -> Iterator[ControllerRouterHandler]:
+    """All handlers of the modules below `pages`."""
+    for module in iter_modules(page_modules.__path__):
+        handlers: Sequence[ControllerRouterHandler] = import_module(f"{page_modules.__name__}.{module.name}").HANDLERS
+        yield from handlers
+
+
+def frame_of(request: PageRequest) -> Frame:
+    """Give what all pages stand on."""
+    frame: Frame = request.app.state.frame
+    return frame
+
+
+async def visit_of(request: PageRequest) -> Visit:
+    """Give the visit that a request is part of.
+
+    Raises Unauthorized for who is not signed in, and Forbidden for a change that came from elsewhere.
+    """
+    frame = frame_of(request)
+    session = await session_of(frame, request)
+    if session is None:
+        raise Unauthorized("Sign in first.")
+    csrf = csrf_token(request.cookies[COOKIE])
+    await check_csrf(request, csrf)
+    return Visit(
+        frame=frame,
+        request=request,
+        session=session,
+        words=words_for(request, session.language),
+        zone=zone_for(request, session.time_zone),
+        now=frame.services.clock.now(),
+        csrf=csrf,
+    )
+
+
+def words_for(request: PageRequest, chosen: str | None = None) -> Words:
+    """Give the language of a request: chosen by the person, by the page before, or by the browser."""
+    asked = chosen or request.cookies.get(LANGUAGE_COOKIE)
+    return words_of(choose_language(asked, request.headers.get("accept-language", "")))
+
+
+def zone_for(request: PageRequest, chosen: str | None = None) -> ZoneInfo:
+    """Give the viewer's time zone: chosen, or as the browser told it, else UTC."""
+    name = chosen or request.cookies.get(ZONE_COOKIE, "")
+    return ZoneInfo(name if name in time_zones() else "UTC")
+
+
+def _problem(request: PageRequest, error: CallerError) -> Response[Any]:
+    """Answer what a person may not or cannot do: by a page in plain words, or by the way to the sign-in."""
+    if isinstance(error, Unauthorized):
+        there = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        target = "/sign-in" if request.method != "GET" else f"/sign-in?next={quote(there, safe='')}"
+        if request.headers.get("hx-request") == "true":
+            return Response("", status_code=200, headers={**HEADERS, "hx-redirect": "/sign-in"})
+        return Redirect(target, status_code=303, headers=HEADERS)
+    return frame_of(request).renderer.page(
+        "problem.html", words_for(request), zone_for(request), status=error.status, problem=error
+    )
+
+
+def _no_page(request: PageRequest, error: HTTPException) -> Response[Any]:
+    """Answer what the router refused."""
+    if error.status_code >= 500:
+        return _broken(request, error)
+    refusal = NotFound("There is no page at this address.")
+    return _problem(request, refusal)
+
+
+def _broken(request: PageRequest, error: Exception) -> Response[Any]:
+    """Answer a fault of ours without its details, which go to the log."""
+    log.error("page_failed", path=request.url.path, request_id=request.scope.get("waypost.request_id"), exc_info=error)
+    return _problem(request, internal_error())

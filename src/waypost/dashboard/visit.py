@@ -1,0 +1,123 @@
+"""One request of a person to a page: who asks, on whose account, in which language and time zone."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from litestar import Request, Response
+from litestar.datastructures import State
+
+from waypost.api.inside import Inside, Values
+from waypost.api.operations import SCOPES, Access
+from waypost.api.services import Services
+from waypost.dashboard.rendering import Renderer
+from waypost.dashboard.words import Words
+from waypost.errors import Forbidden
+from waypost.ids import AccountId
+from waypost.log import Log, Principal
+from waypost.log.sessions import Role, Session
+
+PageRequest = Request[Any, Any, State]
+
+# What a role may do, as the scopes of the API.
+SCOPES_OF: Mapping[Role, frozenset[str]] = {
+    "owner": frozenset(SCOPES),
+    "manager": frozenset(SCOPES),
+    "viewer": frozenset({Access.READ.value}),
+    "setup": frozenset({Access.READ.value, Access.ENDPOINTS.value}),
+}
+# What is an operator's in the API and an owner's on a page: only ever on the owner's own account.
+OWNER_OPERATIONS = frozenset({"get_account", "patch_account", "create_token", "list_tokens", "revoke_token"})
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What every page stands on; made once."""
+
+    inside: Inside
+    renderer: Renderer
+
+    @property
+    def services(self) -> Services:
+        """The parts of the service."""
+        return self.inside.shared.services
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visit:
+    """A request by somebody who is signed in."""
+
+    frame: Frame
+    request: PageRequest
+    session: Session
+    words: Words
+    zone: ZoneInfo
+    now: datetime
+    csrf: str
+
+    @property
+    def account_id(self) -> AccountId:
+        """The account that the page is about."""
+        return self.session.account_id
+
+    @property
+    def log(self) -> Log:
+        """The log, for what only pages ask of it."""
+        return self.frame.services.log
+
+    @property
+    def principal(self) -> Principal:
+        """The person as the API sees them: their name stands in the audit log."""
+        session = self.session
+        return Principal(session.account_id, session.session_id, session.name, SCOPES_OF[session.role], False)
+
+    def may(self, scope: str) -> bool:
+        """Whether the person may do what needs this scope of the API, or `owner`."""
+        if scope == "owner":
+            return self.session.role == "owner"
+        return scope in SCOPES_OF[self.session.role]
+
+    def require(self, scope: str) -> None:
+        """Refuse with Forbidden who may not."""
+        if not self.may(scope):
+            raise Forbidden(self.words("Your role does not allow this. Ask an owner of the account."))
+
+    async def call(
+        self,
+        operation: str,
+        *,
+        path: Mapping[str, str] | None = None,
+        query: Values | None = None,
+        body: object = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Any:
+        """Do an operation of the API as this person; give its answer, decoded. Raises its CallerError."""
+        principal = self.principal
+        if operation in OWNER_OPERATIONS:
+            self.require("owner")
+            path = {**(path or {}), "id": self.account_id}  # never another account, whatever a form says
+            principal = Principal(
+                principal.account_id, principal.token_id, principal.name, principal.scopes, operator=True
+            )
+        return await self.frame.inside.call(
+            operation,
+            principal,
+            self.account_id,
+            path=path,
+            query=query,
+            body=body,
+            headers=headers,
+            request_id=str(self.request.scope.get("waypost.request_id", "")),
+        )
+
+    @property
+    def is_fragment(self) -> bool:
+        """Whether htmx asks for a part of a page (and not for a whole one, as when it follows a link)."""
+        headers = self.request.headers
+        return headers.get("hx-request") == "true" and headers.get("hx-boosted") != "true"
+
+    def page(self, template: str, /, *, status: int = 200, **context: Any) -> Response[str]:
+        """Give a page, or a part of one, made from a template. Templates see `visit` and the context."""
+        return self.frame.renderer.page(template, self.words, self.zone, status=status, visit=self, **context)
