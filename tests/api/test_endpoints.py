@@ -392,3 +392,29 @@ async def test_stats_of_an_endpoint_that_was_never_tried(api: Client) -> None:
     stats = (await api.call("GET", f"/v1/endpoints/{endpoint['id']}/stats?window=7d")).json()
     assert stats["attempts"] == {"delivered": 0, "retrying": 0, "failed": 0}
     assert (stats["latency_ms"], stats["state"]) == ({"p50": None, "p99": None}, "active")
+
+
+@on_both_databases
+async def test_the_start_of_an_endpoint_that_was_never_active_can_be_moved(api: Client) -> None:
+    await book(api, "SO-1", "SO-2")
+    draft = await make(api, paused=True, events=["shipment.created"])
+    assert (draft["state"], draft["waiting"]) == ("paused", 0)
+    path = f"/v1/endpoints/{draft['id']}"
+    await api.call("PATCH", path, {"start": "beginning", "events": ["shipment.*"]})
+    moved = (await api.call("GET", path)).json()
+    assert (moved["start"], moved["waiting"]) == ("beginning", 4)
+    await api.call("PATCH", path, {"start": "now"})
+    assert (await api.call("GET", path)).json()["waiting"] == 0
+    await book(api, "SO-3")
+    await api.call("PATCH", path, {"start": "now"})  # this moment, not that of the change before
+    assert (await api.call("GET", path)).json()["waiting"] == 0
+    await api.call("POST", f"{path}/resume")
+    for _ in range(2):  # also when it is paused again
+        reply = await api.call("PATCH", path, {"start": "beginning"})
+        assert (reply.status, list(reply.places())) == (422, ["/start"])
+        await api.call("POST", f"{path}/pause")
+
+
+async def test_paused_is_a_truth_value(api: Client) -> None:
+    reply = await api.call("POST", "/v1/endpoints", {"url": URL, "paused": "yes"})
+    assert (reply.status, list(reply.places())) == (422, ["/paused"])

@@ -49,8 +49,9 @@ def read_changed_endpoint(
     merged = _merged(current, patch)
     errors = check_fields({name: merged[name] for name in merged if name in checks}, checks)
     errors += check_fields({name: value for name, value in patch.items() if name not in FIELDS}, FIELDS)
-    if "start" in patch and patch["start"] != current.settings.start:
-        errors.append(FieldError("/start", "is fixed once the endpoint exists; make another endpoint"))
+    if "start" in patch and not current.is_untouched and patch["start"] != current.settings.start:
+        message = "is fixed once the endpoint was active; make another endpoint, or one with `paused`"
+        errors.append(FieldError("/start", message))
     return _read(merged, errors)
 
 

@@ -11,7 +11,7 @@ from waypost.api import examples
 from waypost.api.auth_fields import check_certificate_now
 from waypost.api.bodies import check_object, read_object, refuse
 from waypost.api.call import Call
-from waypost.api.checks import text, whole_number
+from waypost.api.checks import boolean, text, whole_number
 from waypost.api.endpoint_settings import read_changed_endpoint, read_new_endpoint, show_endpoint, start_of
 from waypost.api.listing import page, raw_page
 from waypost.api.once import answer_once, answer_once_outside
@@ -59,16 +59,21 @@ ENDPOINT_ANSWER = Answer(status=200, type=Endpoint, description="The endpoint.")
 async def create_endpoint(call: Call) -> Reply:
     """Say where events go, and which. The URL is checked now and at every connection.
 
-    Without `start` the endpoint gets what happens from now on; with it, history comes first, in order.
+    Without `start` the endpoint gets what happens from now on; with it, history comes first, in order. With `paused`
+    nothing is sent before you resume it, and until then its `start` can be changed.
     """
     given = read_object(await call.body())
+    paused = given.pop("paused", False)
+    refuse(boolean(paused, "/paused"))
     settings, wants = read_new_endpoint(given, await call.services.log.own_type_names(call.account_id))
     await _check_addresses(call, settings.url, settings.auth)
     secret, start = new_secret(secrets.token_bytes(SECRET_BYTES)), start_of(settings)
     key = _new_key()
     # Counted before: with a key the writer keeps the answer, and it never walks through a log.
     waiting = await call.services.log.waiting_from(call.account_id, wants, start)
-    work = units.create_endpoint(call.account_id, settings, wants, secret=secret, signing_key=key, start=start)
+    work = units.create_endpoint(
+        call.account_id, settings, wants, secret=secret, signing_key=key, start=start, paused=paused
+    )
 
     def render(record: EndpointRecord) -> Reply:
         shown = show_endpoint(record, waiting, reveal=True)
@@ -130,7 +135,8 @@ async def patch_endpoint(call: Call) -> Reply:
     def change(tx: Tx) -> EndpointRecord:
         current = units.read_endpoint(tx, account_id, endpoint_id)
         settings, wants = read_changed_endpoint(current, patch, units.read_own_type_names(tx, account_id))
-        return units.change_endpoint(account_id, endpoint_id, settings, wants, signing_key=key).work(tx)
+        start = start_of(settings) if "start" in patch else None
+        return units.change_endpoint(account_id, endpoint_id, settings, wants, signing_key=key, start=start).work(tx)
 
     return await _answer_endpoint(call, Unit(account_id, change, locks=True))
 

@@ -159,11 +159,13 @@ class NewEndpoint(EndpointFields, frozen=True, kw_only=True, omit_defaults=True)
 
     url: Annotated[str, Meta(max_length=2048, description="http or https.")]
     start: str | int = "now"
+    paused: Annotated[bool, Meta(description="Hold everything until it is resumed, as after `…/pause`.")] = False
 
 
 class EndpointPatch(EndpointFields, frozen=True, kw_only=True, omit_defaults=True):
-    """What changes of an endpoint: a JSON merge patch."""
+    """What changes of an endpoint: a JSON merge patch. `start` only while it has been paused ever since it was made."""
 
+    start: str | int | msgspec.UnsetType = msgspec.UNSET
     url: Annotated[str, Meta(max_length=2048)] | msgspec.UnsetType = msgspec.UNSET
 
 

@@ -101,9 +101,11 @@ def change_endpoint(
     wants: Wants,
     *,
     signing_key: SigningKey | None = None,
+    start: str | int | datetime | None = None,
 ) -> Unit[EndpointRecord]:
     """Set an endpoint's settings whole, and what it wants of the events after the change.
 
+    `start` moves the start of an endpoint that is untouched; then its wishes are those of all that it is owed.
     `signing_key` is kept when they ask for the signature `v1a` and it has no key yet. Who makes the new settings out of
     the old ones reads those in the same unit, or two changes at once undo each other.
     """
@@ -113,7 +115,9 @@ def change_endpoint(
         before = read_endpoint(tx.connection, tx.vault, account_id, endpoint_id)
         columns = _settings_columns(tx.vault, account_id, endpoint_id, settings) | {"updated_at": tx.now_us}
         tx.connection.execute(update(endpoints).where(_one(account_id, endpoint_id)).values(**columns))
-        if wants != before.wants:
+        if start is not None and before.is_untouched:
+            _start_anew(tx, before, wants, start_position(tx.connection, account_id, start, end))
+        elif wants != before.wants:
             _put_version(tx, account_id, endpoint_id, end + 1, wants)
         if signing_key and "v1a" in settings.signature and not signing_keys.newest(before.secrets):
             signing_keys.add_secret(tx, account_id, endpoint_id, signing_key.private_key, signing_key.public_key)
@@ -121,6 +125,16 @@ def change_endpoint(
         return read_endpoint(tx.connection, tx.vault, account_id, endpoint_id)
 
     return Unit(account_id, work, locks=True)
+
+
+def _start_anew(tx: Tx, before: EndpointRecord, wants: Wants, cursor: int) -> None:
+    """Move the cursor of an endpoint that was never sent anything. Whoever holds its lease begins anew."""
+    moved = {"start_position": cursor, "cursor": cursor, "epoch": endpoints.c.epoch + 1, "owner": None}
+    tx.connection.execute(update(endpoints).where(_one(before.account_id, before.endpoint_id)).values(**moved))
+    versions = endpoint_versions.c
+    mine = versions.account_id == before.account_id, versions.endpoint_id == before.endpoint_id
+    tx.connection.execute(delete(endpoint_versions).where(*mine))
+    _put_version(tx, before.account_id, before.endpoint_id, cursor + 1, wants)
 
 
 def delete_endpoint(account_id: AccountId, endpoint_id: EndpointId) -> Unit[None]:

@@ -247,6 +247,11 @@ class EndpointRecord:
         return self.versions[-1].wants
 
     @property
+    def is_untouched(self) -> bool:
+        """Whether it has been paused ever since it was made, so that nothing was sent and its start may still move."""
+        return self.paused_at == self.created_at and self.cursor == self.start_position
+
+    @property
     def state(self) -> str:
         """`active`, `failing`, `paused` or `suspended`, as the API shows it. The owner's pause stands before all."""
         return "paused" if self.paused_at is not None else self.standing.health
