@@ -24,7 +24,7 @@ from granian.server.embed import Server
 from prometheus_client import CollectorRegistry, Gauge
 
 from waypost.api.app import create_app
-from waypost.api.services import Services
+from waypost.api.services import Found, Services
 from waypost.api.shapes import Attempt, TestResult
 from waypost.clock import Clock, IdSource, SystemClock
 from waypost.dashboard.app import create_dashboard
@@ -32,6 +32,7 @@ from waypost.delivery.attempt import detail
 from waypost.delivery.dispatch import Dispatcher
 from waypost.delivery.egress import EgressRules
 from waypost.delivery.explain import explain
+from waypost.delivery.looking import look
 from waypost.delivery.message import BATCH_TYPE, Message, Part
 from waypost.delivery.result import SendRequest
 from waypost.delivery.sender import Sender
@@ -48,6 +49,7 @@ from waypost.upkeep.running import Upkeep
 logger = structlog.get_logger(__name__)
 
 BACKLOG = 1024
+LOOK_S_MAX = 5.0  # for an address that is being typed
 OPEN_REQUESTS_S_MAX = 3  # after SIGTERM, for requests to end
 HEADERS_BYTES_MAX = 64 * 1024
 
@@ -106,10 +108,18 @@ class Deliveries:
     """The delivery side as the API drives it."""
 
     def __init__(
-        self, log: Log, worker: Worker, dispatcher: Dispatcher, clock: Clock, ids: IdSource, upkeep: Upkeep
+        self,
+        log: Log,
+        worker: Worker,
+        sender: Sender,
+        dispatcher: Dispatcher,
+        clock: Clock,
+        ids: IdSource,
+        upkeep: Upkeep,
     ) -> None:
         self._log = log
         self._worker = worker
+        self._sender = sender
         self._dispatcher = dispatcher
         self._clock = clock
         self._ids = ids
@@ -158,6 +168,18 @@ class Deliveries:
                 return own_test_event(own, account_id=account_id, endpoint_id=endpoint_id, event_id=event_id, now=now)
         return test_event(event_type, account_id=account_id, endpoint_id=endpoint_id, event_id=event_id, now=now)
 
+    async def look_at(self, url: str) -> Found:
+        """Connect to where `url` leads, without sending anything."""
+        seen = await look(self._sender, url, LOOK_S_MAX, self._clock)
+        outcome = seen.result.outcome
+        return Found(
+            is_allowed=outcome != "address_not_allowed",
+            address=seen.result.address,
+            duration_ms=seen.result.timings_ms.total,
+            certificate_ends_at=seen.certificate_ends_at,
+            explanation=None if outcome == "success" else explain(seen.result, LOOK_S_MAX),
+        )
+
     def ready(self) -> bool:
         """Whether delivery works, and what is done beside it."""
         return self._worker.ready() and self._upkeep.ready()
@@ -168,7 +190,8 @@ async def _delivering(settings: Settings, log: Log) -> AsyncIterator[tuple[Servi
     """Run the worker beside, and give what the API stands on; end the worker in good order."""
     clock, ids = SystemClock(), IdSource()
     egress = EgressRules(allow=settings.egress_allow, own=own_sockets(settings))
-    dispatcher = Dispatcher(Sender(egress), clock)
+    sender = Sender(egress)
+    dispatcher = Dispatcher(sender, clock)
     owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
     worker = Worker(log, dispatcher, clock, ids, owner=owner)
     registry = CollectorRegistry()
@@ -183,7 +206,7 @@ async def _delivering(settings: Settings, log: Log) -> AsyncIterator[tuple[Servi
                 log=log,
                 clock=clock,
                 egress=egress,
-                delivery=Deliveries(log, worker, dispatcher, clock, ids, upkeep),
+                delivery=Deliveries(log, worker, sender, dispatcher, clock, ids, upkeep),
                 registry=registry,
                 public_url=settings.public_url,
                 metrics_public=settings.metrics_public,

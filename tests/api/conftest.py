@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from api.asgi_client import Client
 from waypost.api.app import Application, create_app
-from waypost.api.services import Services
+from waypost.api.services import Found, Services
 from waypost.api.shapes import Attempt, ReceivedAnswer, SentRequest, TestResult, Timings
 from waypost.clock import SystemClock
 from waypost.delivery.egress import EgressRules
@@ -45,6 +45,12 @@ class QuietDelivery:
         )
         return TestResult(
             verdict="delivered", explanation="Your server answered 200 in 6 ms.", event_id="evt_test_1", attempt=attempt
+        )
+
+    async def look_at(self, url: str) -> Found:
+        """Find everything well."""
+        return Found(
+            is_allowed=True, address="203.0.113.24", duration_ms=83, certificate_ends_at=None, explanation=None
         )
 
     def ready(self) -> bool:

@@ -1,6 +1,7 @@
 """What the API needs from the rest of the service. `service.py` makes one of these and hands it to `create_app`."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from prometheus_client import CollectorRegistry
@@ -12,6 +13,17 @@ from waypost.ids import AccountId, EndpointId
 from waypost.log import Log
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What is at an address: `explanation` says in a plain sentence why there is no connection, None where there is."""
+
+    is_allowed: bool
+    address: str | None
+    duration_ms: float
+    certificate_ends_at: datetime | None
+    explanation: str | None
+
+
 class DeliveryControl(Protocol):
     """The delivery side, as the API drives it. What changed of an endpoint it hears from the log, after the commit."""
 
@@ -20,6 +32,10 @@ class DeliveryControl(Protocol):
 
         Raises NotFound when there is no such endpoint.
         """
+        ...
+
+    async def look_at(self, url: str) -> Found:
+        """Connect to where `url` leads, without sending anything. InvalidDocument for what is no URL of ours."""
         ...
 
     def ready(self) -> bool:

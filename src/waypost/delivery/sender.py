@@ -44,7 +44,7 @@ READ_BUFFER_BYTES = 32 * 1024  # aiohttp stops reading from the socket at twice 
 POOL_IDLE_S_MAX = 120.0
 SWEEP_INTERVAL_S = 30.0
 
-_NO_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=None, sock_read=None, sock_connect=None)
+NO_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=None, sock_read=None, sock_connect=None)
 
 # Headers that say where a request ends, or where it goes. Given twice, they let a second request hide in the first.
 _OURS = frozenset({"host", "content-length", "transfer-encoding", "connection", "expect", "upgrade"})
@@ -103,7 +103,7 @@ class Sender:
                 tls = self._tls if request.identity is None else await self._tls_of(request.identity)
                 pool = self._pool(request, attempt.started, tls)
                 pool.in_flight += 1
-                connection = await pool.connector.connect(target, [], _NO_TIMEOUT)
+                connection = await pool.connector.connect(target, [], NO_TIMEOUT)
                 await attempt.converse(connection, data)
             return attempt.answered()
         except TimeoutError as error:
@@ -123,6 +123,10 @@ class Sender:
                 pool.in_flight -= 1
                 if pool.retired and not pool.in_flight:
                     self._close_pool(pool)
+
+    def open_connector(self) -> Connector:
+        """Give a connector of its own, under the same rules; who asked for it closes it."""
+        return Connector(self._rules, self._tls, self._lookup)
 
     def change_rules(self, rules: EgressRules) -> None:
         """Judge every later connection by `rules`; pooled connections made under the old ones are not used again."""
@@ -268,7 +272,7 @@ class _Attempt:
         return AttemptResult(
             outcome=outcome,
             started_at=self._started_at,
-            timings_ms=_timings(exchange, self.started, monotonic()),
+            timings_ms=timings_of(exchange, self.started, monotonic()),
             status=self._status,
             address=exchange.address,
             reused_connection=exchange.reused,
@@ -306,7 +310,8 @@ def _headers_kept(headers: Mapping[str, str]) -> dict[str, str]:
     return kept
 
 
-def _timings(exchange: Exchange, started: float, ended: float) -> Timings:
+def timings_of(exchange: Exchange, started: float, ended: float) -> Timings:
+    """Give where the time went between two moments of the monotonic clock."""
     first_byte_at = exchange.protocol.first_byte_at if exchange.protocol is not None else 0.0
     total = round((ended - started) * 1000, 1)
     first_byte = _ms(exchange.ready_at, first_byte_at or ended)
