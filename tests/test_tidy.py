@@ -83,6 +83,8 @@ MAY_SPEAK_HTTP = {
     "delivery/sender.py": "sends the webhooks",
     "delivery/connector.py": "the sender's connector, which vets each address",
     "delivery/failures.py": "tells what went wrong from what the connector raises",
+    "delivery/looking.py": "knows the connector's errors",
+    "dashboard/receivers": "code for the other end to copy, which nothing here runs",
     "bench": "measures the service from outside, and holds it against a bare client",
     "client.py": "the command line and the demo are clients of the API",
 }

@@ -76,7 +76,7 @@ class Conflict(CallerError):
 
 
 class PreconditionFailed(CallerError):
-    """The shipment moved on."""
+    """It was changed meanwhile."""
 
     type, status = "precondition-failed", 412
 

@@ -418,3 +418,15 @@ async def test_the_start_of_an_endpoint_that_was_never_active_can_be_moved(api: 
 async def test_paused_is_a_truth_value(api: Client) -> None:
     reply = await api.call("POST", "/v1/endpoints", {"url": URL, "paused": "yes"})
     assert (reply.status, list(reply.places())) == (422, ["/paused"])
+
+
+async def test_a_change_that_was_meant_for_other_settings_is_not_made(api: Client) -> None:
+    endpoint = await make(api)
+    path = f"/v1/endpoints/{endpoint['id']}"
+    tag = dict((await api.call("GET", path)).headers)["etag"]
+    await api.call("POST", f"{path}/pause")  # how it stands is none of its settings
+    mine = await api.call("PATCH", path, {"timeout_seconds": 20}, headers={"If-Match": tag})
+    theirs = await api.call("PATCH", path, {"timeout_seconds": 30}, headers={"If-Match": tag})
+    assert (mine.status, theirs.status) == (200, 412)
+    assert (await api.call("GET", path)).json()["timeout_seconds"] == 20
+    assert (await api.call("PATCH", path, {"timeout_seconds": 30}, headers={"If-Match": "*"})).status == 200

@@ -15,7 +15,7 @@ import pytest
 from standardwebhooks import Webhook
 
 ROOT = Path(__file__).parents[2]
-RECEIVERS = ROOT / "docs" / "receivers"
+RECEIVERS = ROOT / "src" / "waypost" / "dashboard" / "receivers"
 HARNESS = Path(__file__).parent / "harness"
 SECRET = "whsec_" + base64.b64encode(b"norrsund-lines-carries-freight!!").decode()
 OTHER_SECRET = "whsec_" + base64.b64encode(b"another-secret-of-the-same-size!").decode()

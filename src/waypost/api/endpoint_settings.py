@@ -6,6 +6,7 @@ before, checked whole again. Null means the default in both.
 
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import Any
 
 import msgspec
@@ -123,6 +124,12 @@ def show_endpoint(record: EndpointRecord, waiting: Waiting, *, reveal: bool) -> 
         created_at=record.created_at,
         updated_at=record.updated_at,
     )
+
+
+def settings_tag(shown: Mapping[str, Any]) -> str:
+    """Give the ETag of an endpoint as the API shows it to who may change it: that of its settings, not of its state."""
+    settings = {name: shown[name] for name in FIELDS if name in shown}
+    return f'"{sha256(msgspec.json.encode(settings, order="sorted")).hexdigest()[:16]}"'
 
 
 def merge_patch(target: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,13 @@ from waypost.api.auth_fields import check_certificate_now
 from waypost.api.bodies import check_object, read_object, refuse
 from waypost.api.call import Call
 from waypost.api.checks import boolean, text, whole_number
-from waypost.api.endpoint_settings import read_changed_endpoint, read_new_endpoint, show_endpoint, start_of
+from waypost.api.endpoint_settings import (
+    read_changed_endpoint,
+    read_new_endpoint,
+    settings_tag,
+    show_endpoint,
+    start_of,
+)
 from waypost.api.listing import page, raw_page
 from waypost.api.once import answer_once, answer_once_outside
 from waypost.api.operations import Access, Answer, Body, Table
@@ -33,11 +39,11 @@ from waypost.api.shapes import (
     TestResult,
 )
 from waypost.delivery.signing import KEY_BYTES, SECRET_BYTES, new_private_key, new_secret, public_key
-from waypost.errors import FieldError
+from waypost.errors import FieldError, PreconditionFailed
 from waypost.events.catalogue import CATALOGUE
 from waypost.events.patterns import PATTERN_LENGTH_MAX
 from waypost.ids import EndpointId
-from waypost.log import EndpointRecord, Rotated, SigningKey, Tx, Unit, units
+from waypost.log import EndpointRecord, Rotated, SigningKey, Tx, Unit, Waiting, units
 
 TABLE = Table("Endpoints")
 
@@ -45,6 +51,7 @@ ALREADY_ACTIVE = "It was active already; nothing changed."
 OVERLAP_S_DEFAULT = 24 * 3600
 OVERLAP_S_MAX = 30 * 24 * 3600
 JSON_OR_MERGE_PATCH = ("application/json", "application/merge-patch+json")
+E_TAG = {"ETag": "Of the endpoint's settings, for `If-Match`."}
 ENDPOINT_ANSWER = Answer(status=200, type=Endpoint, description="The endpoint.")
 
 
@@ -104,14 +111,15 @@ async def list_endpoints(call: Call) -> Reply:
     "/v1/endpoints/{id}",
     access=Access.READ,
     summary="Read an endpoint",
-    answers=ENDPOINT_ANSWER,
+    answers=Answer(status=200, type=Endpoint, description="The endpoint.", headers=E_TAG),
 )
 async def get_endpoint(call: Call) -> Reply:
     """Give one endpoint, with its state and how many events wait for it.
 
     The values of its own headers are hidden from tokens that may not change it.
     """
-    return json_reply(await _shown(call, await _record(call)))
+    record = await _record(call)
+    return json_reply(await _shown(call, record), headers=((b"etag", _tag(record).encode()),))
 
 
 @TABLE.add(
@@ -121,6 +129,7 @@ async def get_endpoint(call: Call) -> Reply:
     summary="Change an endpoint",
     body=Body(type=EndpointPatch, examples={"Other events": examples.ENDPOINT_PATCH}, media_types=JSON_OR_MERGE_PATCH),
     answers=ENDPOINT_ANSWER,
+    takes_if_match=True,
 )
 async def patch_endpoint(call: Call) -> Reply:
     """Change what you give, as a JSON merge patch; null brings a field back to its default.
@@ -128,12 +137,14 @@ async def patch_endpoint(call: Call) -> Reply:
     `events` and `filter` apply to the events after the change, everything else to the next request.
     """
     account_id, endpoint_id = call.account_id, _endpoint_id(call)
-    patch = read_object(await call.body())
+    patch, meant_for = read_object(await call.body()), call.header(b"if-match")
     await _check_addresses(call, patch.get("url"), patch.get("auth"))
     key = _new_key()
 
     def change(tx: Tx) -> EndpointRecord:
         current = units.read_endpoint(tx, account_id, endpoint_id)
+        if meant_for not in (None, "*") and _tag(current) not in map(str.strip, meant_for.split(",")):
+            raise PreconditionFailed("Somebody else changed the endpoint meanwhile. Read it, and decide anew.")
         settings, wants = read_changed_endpoint(current, patch, units.read_own_type_names(tx, account_id))
         start = start_of(settings) if "start" in patch else None
         return units.change_endpoint(account_id, endpoint_id, settings, wants, signing_key=key, start=start).work(tx)
@@ -332,6 +343,11 @@ async def _shown(call: Call, record: EndpointRecord) -> Endpoint:
     waiting = await call.services.log.waiting(call.account_id, record.endpoint_id)
     may_change = call.principal.operator or Access.ENDPOINTS.value in call.principal.scopes
     return show_endpoint(record, waiting, reveal=may_change)
+
+
+def _tag(record: EndpointRecord) -> str:
+    """The ETag of its settings; how many events wait is none of them."""
+    return settings_tag(msgspec.to_builtins(show_endpoint(record, Waiting(0, False), reveal=True)))
 
 
 async def _record(call: Call) -> EndpointRecord:

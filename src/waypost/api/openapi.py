@@ -22,7 +22,7 @@ PROBLEM_WORDS: Mapping[int, str] = {
     404: "Unknown here, or another account's.",
     405: "The path does not have this method.",
     409: "The state does not allow it.",
-    412: "`If-Match`: the shipment moved on.",
+    412: "`If-Match`: it was changed meanwhile.",
     413: "The body is too large.",
     415: "The media type is not one that this operation takes.",
     422: "Understood, but wrong: `errors` names each place.",

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from waypost.api.endpoint_settings import settings_tag
 from waypost.dashboard.choices import Branch, ticked_by, wants_of
 from waypost.errors import FieldError
 
@@ -57,7 +58,7 @@ def form_of(endpoint: Mapping[str, Any], branches: Iterable[Branch]) -> Form:
     """Give the form of an endpoint as the API shows it. Secrets are left out."""
     wanted = endpoint["filter"] or {}
     values = _settings_as_typed(endpoint)
-    values["version"] = endpoint["updated_at"]
+    values["version"] = settings_tag(endpoint)
     return Form(values, ticked_by(endpoint["events"], wanted.get("changed"), branches))
 
 
