@@ -1,8 +1,9 @@
 """Which events a replay is about: found in bounded steps along the log, in order of position, never all at once.
 
 Each step looks at some positions past the last one and says how far it came. The same steps count what matches before
-a replay begins, on connections that only read, and find what to send while it runs; so the count is exact. What is
-still on its way to the endpoint by itself is not matched: it lies past the cursor, or is pending.
+a replay begins, on connections that only read, and find what to send while it runs; so the count is exact. What is on
+its way to the endpoint by itself when the replay is asked for is not matched, whatever becomes of it: it lies past the
+cursor, or is pending.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -32,7 +33,7 @@ class Scope:
     """What a replay looks at: positions past `after` and up to `through`.
 
     `types` are the types that occur in the log and are asked for. `keys` are the ids of the shipments that are asked
-    for, None for all.
+    for, None for all. `left_out` are the positions that were pending when it was asked for.
     """
 
     account_id: AccountId
@@ -43,6 +44,7 @@ class Scope:
     through: int
     types: tuple[str, ...]
     keys: tuple[str, ...] | None
+    left_out: frozenset[int] = frozenset()
 
     @property
     def judge(self) -> Judge:
@@ -68,15 +70,18 @@ def scope_of(connection: Connection, endpoint: EndpointRecord, asked: ReplayAske
         after = first_position_since(connection, account_id, to_micros(asked.since), end) - 1
     if asked.until is not None:
         through = min(through, first_position_since(connection, account_id, to_micros(asked.until), end) - 1)
+    after = min(after, through)
+    on_their_way = connection.execute(pending_between(account_id, endpoint.endpoint_id, after, through)).scalars()
     return Scope(
         account_id=account_id,
         endpoint_id=endpoint.endpoint_id,
         which=asked.which,
         versions=endpoint.versions,
-        after=min(after, through),
+        after=after,
         through=through,
         types=types_asked(connection, account_id, asked),
         keys=None if not asked.shipments else _shipment_ids(connection, account_id, asked.shipments),
+        left_out=frozenset(on_their_way),
     )
 
 
@@ -100,8 +105,19 @@ def _shipment_ids(connection: Connection, account_id: AccountId, named: Sequence
     return tuple(sorted({shipment_id for shipment_id in found if shipment_id is not None}))
 
 
-def find(connection: Connection, scope: Scope, place: int, *, share: int = 1) -> Found:
-    """Look at some positions past `place` and give those that match. `share`: look at so much less."""
+def find(connection: Connection, scope: Scope, place: int) -> Found:
+    """Look at some positions past `place` and give those that match."""
+    return _find(connection, scope, place, 1)
+
+
+def find_to_send(connection: Connection, scope: Scope, place: int, target_id: str) -> Found:
+    """Look at fewer, within a transaction that writes, and leave out what is pending at the endpoint it goes to."""
+    found = _find(connection, scope, place, FEEDING_SHARE)
+    pending_now = set(connection.execute(pending_between(scope.account_id, target_id, place, found.through)).scalars())
+    return Found([position for position in found.positions if position not in pending_now], found.through)
+
+
+def _find(connection: Connection, scope: Scope, place: int, share: int) -> Found:
     if scope.which == "failed":
         found = _failed(connection, scope, place, CANDIDATES_A_STEP // share)
     elif scope.keys is not None:
@@ -111,7 +127,9 @@ def find(connection: Connection, scope: Scope, place: int, *, share: int = 1) ->
     assert place < found.through <= scope.through or place >= scope.through, (place, found.through, scope)
     if not found.positions:
         return found
-    left = set(found.positions) - _settled_or_on_its_way(connection, scope, place, found.through)
+    left = set(found.positions) - scope.left_out
+    if scope.which == "missing":
+        left -= _got_through(connection, scope, place, found.through)
     return Found(sorted(left), found.through)
 
 
@@ -186,15 +204,11 @@ def _wanted_between(connection: Connection, scope: Scope, place: int, through: i
             yield from (row.position for row in rows if matcher(row.type, row.body))
 
 
-def _settled_or_on_its_way(connection: Connection, scope: Scope, place: int, through: int) -> set[int]:
-    """Positions that a step must leave alone: pending ones; of what is missing, those that got through."""
+def _got_through(connection: Connection, scope: Scope, place: int, through: int) -> set[int]:
+    """Positions that were delivered; what was folded into a newer event went out within it."""
     between = (scope.account_id, scope.endpoint_id, place, through)
-    left_alone = set(connection.execute(pending_between(*between)).scalars())
-    if scope.which == "missing":
-        left_alone |= set(connection.execute(delivered_between(*between)).scalars())
-        # What was folded into a newer event went out within it.
-        left_alone |= set(connection.execute(folded_between(*between)).scalars())
-    return left_alone
+    delivered = connection.execute(delivered_between(*between)).scalars()
+    return {*delivered, *connection.execute(folded_between(*between)).scalars()}
 
 
 # -- statements --------------------------------------------------------------------------------------------------------
@@ -232,7 +246,7 @@ def positions_of_types(account_id: AccountId, names: Collection[str], after: int
     return mine.where(columns.position > after, columns.position <= through)
 
 
-def pending_between(account_id: AccountId, endpoint_id: EndpointId, after: int, through: int) -> Select[Any]:
+def pending_between(account_id: AccountId, endpoint_id: str, after: int, through: int) -> Select[Any]:
     """The pending positions in (`after`, `through`]. Walks the primary key."""
     columns = pending.c
     mine = select(columns.position).where(columns.account_id == account_id, columns.endpoint_id == endpoint_id)

@@ -271,7 +271,8 @@ class ReplayAsked(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     """What a replay is to send: `which` is `failed`, `missing` or `all`. None, and empty lists, leave nothing out.
 
     Recorded at or after `since` and before `until`; `types` are patterns; `shipments` references or ids, of which
-    `keys` are the ids, once they were looked up.
+    `keys` are the ids, once they were looked up. `left_out` are the positions that were on their way to the endpoint
+    when the replay was asked for.
     """
 
     which: str
@@ -281,6 +282,7 @@ class ReplayAsked(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     shipments: tuple[str, ...] = ()
     to_url: str | None = None
     keys: tuple[str, ...] | None = None
+    left_out: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

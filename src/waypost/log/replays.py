@@ -38,7 +38,7 @@ from waypost.log.cursors import page_of, read_name_cursor
 from waypost.log.database import execute_many
 from waypost.log.endpoints import copy_endpoint, read_endpoint, versions_of
 from waypost.log.leases import NO_ACCOUNT, pending_row, put_pending
-from waypost.log.matching import FEEDING_SHARE, Scope, find, types_asked
+from waypost.log.matching import Scope, find_to_send, types_asked
 from waypost.log.records import EndpointVersion, Page, PendingRow, ReplayAsked, ReplayRecord
 from waypost.log.tables import attempts, endpoints, events, pending, replays
 from waypost.log.transaction import Tx, Unit
@@ -80,7 +80,9 @@ def create_replay(scope: Scope, asked: ReplayAsked, matched: int, *, actor: str)
             "endpoint_id": endpoint_id,
             "target_id": target_id,
             "which": asked.which,
-            "asked": msgspec.json.encode(msgspec.structs.replace(asked, keys=scope.keys)).decode(),
+            "asked": msgspec.json.encode(
+                msgspec.structs.replace(asked, keys=scope.keys, left_out=tuple(sorted(scope.left_out)))
+            ).decode(),
             "through": scope.through,
             "scanned": scope.after,
             "matched": matched,
@@ -175,7 +177,7 @@ def _step(tx: Tx, job: Row[Any]) -> bool:
 
 
 def _feed(tx: Tx, job: Row[Any], room: int) -> None:
-    found = find(tx.connection, _scope(tx.connection, job), job.scanned, share=FEEDING_SHARE)
+    found = find_to_send(tx.connection, _scope(tx.connection, job), job.scanned, job.target_id)
     taken = found.positions[:room]
     scanned = found.through if len(taken) == len(found.positions) else taken[-1]
     if taken:
@@ -184,7 +186,7 @@ def _feed(tx: Tx, job: Row[Any], room: int) -> None:
         execute_many(tx.connection, put_pending(tx.dialect), put)
         tx.changed_endpoints.add((job.account_id, job.target_id))
     fed = job.fed + len(taken)
-    # What was on its way when they were counted, and came to its end meanwhile, may match as well.
+    # Somebody may have sent events by hand between the count and now, and they failed: those match as well.
     moved = {"scanned": scanned, "fed": fed, "matched": max(job.matched, fed), "stepped_at": tx.now_us}
     tx.connection.execute(update(replays).where(_one(job.account_id, job.replay_id)).values(**moved))
 
@@ -220,6 +222,7 @@ def _scope(connection: Connection, job: Row[Any]) -> Scope:
         through=job.through,
         types=types_asked(connection, job.account_id, asked),
         keys=asked.keys,
+        left_out=frozenset(asked.left_out),
     )
 
 

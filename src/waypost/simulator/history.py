@@ -115,7 +115,8 @@ class OperatorAsked:
     """Somebody asked for something: `what` is pause, resume, delete, resend, replay, erase, retention.
 
     `answered` False: the answer never came, so it may be done or not. `positions`: what a resend, or a replay as it
-    was counted, means. `detail` holds the rest in words.
+    was counted, means. `original` is the endpoint whose events a replay is about, `name` the one that gets them.
+    `detail` holds the rest in words.
     """
 
     at: Microseconds
@@ -127,6 +128,7 @@ class OperatorAsked:
     replay_id: str | None = None
     key: str | None = None
     detail: str = ""
+    original: Name | None = None
 
 
 # -- requests out ------------------------------------------------------------------------------------------------------

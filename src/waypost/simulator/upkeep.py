@@ -50,7 +50,7 @@ async def replay(operator: "Operator", world: "World", name: Name, dice: random.
     world.record(
         OperatorAsked(
             world.at, asked_at, "replay", target, positions=tuple(positions), replay_id=replay_id,
-            detail="" if to_url is None else "to_url",
+            detail="" if to_url is None else "to_url", original=name,
         )
     )  # fmt: skip
     if positions:

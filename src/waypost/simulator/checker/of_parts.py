@@ -142,8 +142,7 @@ def batches_are_settled_whole(facts: Facts) -> Iterator[Broken]:
             )  # fmt: skip
 
 
-@promise("A replay sends the events that were counted for it, and none but those that were on their way then; in order "
-         "for each key; and ends.")  # fmt: skip
+@promise("A replay sends the events that were counted for it and no others, in order for each key, and ends.")
 def replays_send_what_they_matched(facts: Facts) -> Iterator[Broken]:
     """Hold the requests of each replay against what was matched, and its end against both."""
     jobs = {
@@ -159,25 +158,26 @@ def replays_send_what_they_matched(facts: Facts) -> Iterator[Broken]:
         for sent in sendings[replay_id]:
             extra = [
                 position for position in sent.began.positions
-                if position not in matched and not _was_on_its_way(facts, job, position)
+                if position not in matched and not _sent_by_hand(facts, job, position)
             ]  # fmt: skip
             if extra:
                 yield Broken(
                     words=f"{replay_id} sends position {extra[0]}, which it did not match", at=sent.began.at,
                     name=sent.name, position=extra[0], involved=(sent.moment,),
                 )  # fmt: skip
-        yield from _out_of_order(facts, replay_id, sendings[replay_id])
+        yield from _out_of_order(facts, job, sendings[replay_id])
         yield from _unfinished(facts, replay_id, job, sendings[replay_id])
 
 
-def _was_on_its_way(facts: Facts, job: OperatorAsked, position: int) -> bool:
-    """Whether an event was not settled yet when a replay was counted: it may be by the time the replay comes to it."""
-    name = job.name if job.detail != "to_url" else None
-    settled = facts.settled((name, position)) if name is not None else NEVER
-    return settled == NEVER or facts.at(settled) > job.asked_at
+def _sent_by_hand(facts: Facts, job: OperatorAsked, position: int) -> bool:
+    """Whether somebody sent an event again since a replay was counted: it may stand as failed only since then."""
+    return any(
+        asked.call.what == "resend" and position in asked.call.positions and asked.call.at >= job.asked_at
+        for asked in facts.asked_of.get(job.original or job.name, ())
+    )
 
 
-def _out_of_order(facts: Facts, replay_id: str, sendings: list[Sent]) -> Iterator[Broken]:
+def _out_of_order(facts: Facts, job: OperatorAsked, sendings: list[Sent]) -> Iterator[Broken]:
     """First arrivals, key by key; an event that was given up may arrive late."""
     first: dict[int, Sent] = {}
     for sent in sorted((one for one in sendings if one.arrived != NEVER), key=lambda one: one.arrived):
@@ -185,14 +185,14 @@ def _out_of_order(facts: Facts, replay_id: str, sendings: list[Sent]) -> Iterato
             first.setdefault(position, sent)
     highest: dict[str, int] = {}
     for position, sent in first.items():
-        if not facts.always_ordered(sent.name) or not any(
+        if not facts.always_ordered(job.original or job.name) or not any(
             one.taken for one in sendings if position in one.began.positions
         ):  # fmt: skip
             continue
         key = facts.key_of(sent.name, position)
         if position < highest.get(key, 0):
             yield Broken(
-                words=f"{replay_id} brought position {position} after position {highest[key]} of its key",
+                words=f"{job.replay_id} brought position {position} after position {highest[key]} of its key",
                 at=sent.arrived_at or 0, name=sent.name, position=position, key=key, involved=(sent.moment,),
             )  # fmt: skip
         highest[key] = max(position, highest.get(key, 0))
@@ -214,7 +214,11 @@ def _unfinished(facts: Facts, replay_id: str, job: OperatorAsked, sendings: list
     }  # fmt: skip
     gone = {position for position in job.positions if (job.name.account_id, position) in facts.events_gone}
     missing = sorted(set(job.positions) - brought - others - gone)
-    if ended[2] == "running" or not len(brought) <= ended[0] == len(job.positions):
+    by_hand = ended[0] > len(job.positions) and any(
+        asked.call.what == "resend" and asked.call.at >= job.asked_at
+        for asked in facts.asked_of.get(job.original or job.name, ())
+    )
+    if ended[2] == "running" or len(brought) > ended[0] or (ended[0] != len(job.positions) and not by_hand):
         yield Broken(
             words=f"{replay_id} matched {len(job.positions)} events; it ends {ended[2]} with {ended[0]} matched",
             at=facts.ending.at, name=job.name,
