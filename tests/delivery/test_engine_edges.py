@@ -316,3 +316,13 @@ def test_a_failing_endpoint_is_probed_with_the_next_event_when_one_was_lost():
     world.run()
     assert (world.verdict(1), world.verdict(2)) == (Verdict.FAILED, Verdict.DELIVERED)
     assert (world.standing.health, world.cursor, world.rows) == (Health.ACTIVE, 2, {})
+
+
+def test_a_retry_keeps_its_time_although_the_schedule_was_made_shorter_since():
+    engine = an_engine(
+        settings=Settings(retry_schedule_s=(60,)),
+        pending=(Pending(1, "a", PendingState.RETRYING, 3600 * SECOND, 3, 3),),
+    )
+    effects = engine.take(TimeIs(), 0)
+    assert sends(effects) == []
+    assert 54 * SECOND <= wake_at(effects) <= 66 * SECOND

@@ -29,7 +29,7 @@ from waypost.delivery.packing import Packer
 from waypost.delivery.parcels import Batch, Delivery, Lane, Parcel, Phase
 from waypost.delivery.persisting import Ledger
 from waypost.delivery.probing import Probes, next_probe, note_probe
-from waypost.delivery.schedule import RETRY_AFTER_S_MAX, SECOND, hold_until, next_attempt_at
+from waypost.delivery.schedule import RETRY_AFTER_S_MAX, SECOND, hold_until, next_attempt_at, spread
 from waypost.delivery.signals import (
     Answer,
     AttemptEnded,
@@ -236,9 +236,13 @@ class Engine:
         return delivery
 
     def _due_at_latest(self, failures: int, now: int) -> int:
-        """No retry is further off than its own wait, or the endpoint's hold, says, whatever the clock did meanwhile."""
-        own_wait = next_attempt_at(now, max(failures, 1), self.settings.retry_schedule_s, jitter=1.0)
-        return max(own_wait or now, self.standing.held_until or 0)
+        """No retry is further off than its own wait, or the endpoint's hold, says, whatever the clock did meanwhile.
+
+        Where the schedule was made shorter since, its last wait counts.
+        """
+        steps_s = self.settings.retry_schedule_s[: max(failures, 1)]
+        own_wait = now + spread(steps_s[-1], jitter=1.0) if steps_s else now
+        return max(own_wait, self.standing.held_until or 0)
 
     def _take_up_batch(self, members: list[Delivery], now: int) -> None:
         batch = self._packer.take_up(members)

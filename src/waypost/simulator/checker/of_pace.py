@@ -13,6 +13,7 @@ from waypost.simulator.history import EndpointSettingsSeen, Microseconds, Name
 
 EARLY_RATIO = 0.9  # jitter is ±10 %
 RETRY_AFTER_S_MAX = 24 * 3600
+FAILURES_IN_A_ROW = 5  # after which an endpoint is failing
 SLOW_DOWN = frozenset({429, 502, 503, 504})
 ROUNDING_US = 1_000
 
@@ -24,7 +25,26 @@ def is_probe_time(facts: Facts, name: Name, since: int, until: int) -> bool:
         return True
     row = rows.at(since)
     later = [one for _, one in rows.between(since, until + 1)]
-    return any(one is None or one.health != "active" for one in [row, *later])
+    return any(one is None or one.health != "active" for one in [row, *later]) or _failed_in_a_row(
+        facts, name, since, until
+    )
+
+
+def _failed_in_a_row(facts: Facts, name: Name, since: int, until: int) -> bool:
+    """Whether failures in a row came between two moments: trouble that came and went is not always stored meanwhile."""
+    in_a_row: dict[tuple[int, int], int] = {}
+    ended = [one for one in facts.sent_to.get(name, ()) if one.ended_moment <= until]
+    for sent in sorted(ended, key=lambda one: one.ended_moment):
+        if sent.owner not in in_a_row:
+            row = facts.row(name, sent.moment)
+            in_a_row[sent.owner] = row.failures_in_a_row if row is not None else 0
+        if sent.refused:
+            in_a_row[sent.owner] += 1
+        elif sent.taken:
+            in_a_row[sent.owner] = 0
+        if in_a_row[sent.owner] >= FAILURES_IN_A_ROW and sent.ended_moment > since:
+            return True
+    return False
 
 
 def _next_word(facts: Facts, name: Name, moment: int) -> int:
@@ -75,8 +95,16 @@ def _least_wait(facts: Facts, place: Place, before: Sent, sent: Sent) -> Microse
 
 
 def _failure_was_stored(facts: Facts, place: Place, before: Sent, sent: Sent) -> bool:
+    """Whether what came of the earlier one is surely on disk; an attempt of the next owner may bear its number."""
+    ended = before.ended
+    assert ended is not None
     return any(
-        attempt.number == before.began.attempt and before.ended_moment < moment < sent.moment
+        (attempt.number, attempt.outcome, attempt.status) == (before.began.attempt, ended.outcome, ended.status)
+        and before.ended_moment < moment < sent.moment
+        and not any(
+            one.began.attempt == attempt.number and one is not before and before.moment < one.ended_moment < moment
+            for one in facts.sent_at.get(place, ())
+        )
         for moment, attempt in facts.attempts.get(place, ())
     )
 

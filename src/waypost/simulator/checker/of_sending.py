@@ -126,8 +126,17 @@ def no_duplicate_without_a_cause(facts: Facts) -> Iterator[Broken]:
             if words:
                 yield _repeated(place, words, before, sent, facts)
         for sent in sendings:
-            if not sent.again and facts.settled(place) < sent.moment:
+            if not sent.again and facts.settled(place) < sent.moment and not _is_stale(facts, sent):
                 yield _repeated(place, "although the store says that it is settled", sendings[0], sent, facts)
+
+
+def _is_stale(facts: Facts, sent: Sent) -> bool:
+    """Whether another process was the stored owner by then: one that was overtaken knows nothing of it, and may repeat.
+
+    Whether it still had its lease to send by is asked elsewhere.
+    """
+    row = facts.row(sent.name, sent.moment)
+    return row is not None and row.owner != f"p{sent.began.process}"
 
 
 def _without_cause(facts: Facts, place: Place, before: Sent, sent: Sent) -> str:
@@ -141,6 +150,8 @@ def _without_cause(facts: Facts, place: Place, before: Sent, sent: Sent) -> str:
         return ""  # its process died, so nobody knows what came of it
     if before.owner == sent.owner:
         return "although its owner heard that it was taken"
+    if _is_stale(facts, sent):
+        return ""
     stored = any(
         one.verdict == "delivered" and before.moment < moment < sent.moment
         for moment, one in facts.attempts.get(place, ())
