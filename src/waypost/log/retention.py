@@ -15,7 +15,6 @@ from sqlalchemy import (
     Connection,
     Delete,
     Select,
-    and_,
     bindparam,
     delete,
     exists,
@@ -230,12 +229,15 @@ def holder_waits() -> ColumnElement[bool]:
 
 
 def positions_folded(account_id: AccountId, after: int, through: int) -> Select[Any]:
-    """The positions in (`after`, `through`] that wait for a newer one. Walks each endpoint's part of the key."""
-    columns = folded.c
-    same = and_(columns.account_id == endpoints.c.account_id, columns.endpoint_id == endpoints.c.endpoint_id)
-    mine = select(columns.position).select_from(folded).join(endpoints, same).where(columns.account_id == account_id)
+    """The positions in (`after`, `through`] whose newer event is there. Walks each endpoint's part of the key.
+
+    As long as that one can be sent again, it goes out with the same bytes.
+    """
+    columns, holder = folded.c, events.alias()
+    is_there = exists().where(holder.c.account_id == columns.account_id, holder.c.position == columns.into_position)
+    mine = select(columns.position).where(columns.account_id == account_id)
     mine = mine.where(columns.endpoint_id.in_(own_endpoints(account_id)))
-    return mine.where(columns.position > after, columns.position <= through, holder_waits())
+    return mine.where(columns.position > after, columns.position <= through, is_there)
 
 
 def folds_of_gone(account_id: AccountId, through: int, limit: int) -> Select[Any]:
