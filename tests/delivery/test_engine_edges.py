@@ -326,3 +326,21 @@ def test_a_retry_keeps_its_time_although_the_schedule_was_made_shorter_since():
     effects = engine.take(TimeIs(), 0)
     assert sends(effects) == []
     assert 54 * SECOND <= wake_at(effects) <= 66 * SECOND
+
+
+def test_a_lane_that_was_probed_by_a_clock_ahead_of_ours_takes_its_turn():
+    rows = (
+        Pending(1, "a", PendingState.RETRYING, 0, 1, 1, 0, 3600 * SECOND),
+        Pending(2, "b", PendingState.RETRYING, 0, 1, 1, 0, 0),
+    )
+    failing = Standing(health=Health.FAILING, failures_in_a_row=5, failing_since=0)
+    engine = an_engine(cursor=2, log_end=2, pending=rows, standing=failing, now=SECOND)
+    probed, at = [], SECOND
+    effects = engine.take(TimeIs(), at)
+    for _ in range(4):
+        ((position, _),) = sends(effects)
+        probed.append(position)
+        effects = engine.take(AttemptEnded(position, Answer.UNREACHED, 0.5, "no answer"), at)
+        at = wake_at(effects)
+        effects = engine.take(TimeIs(), at)
+    assert probed == [2, 1, 2, 1]
