@@ -171,6 +171,8 @@ def probes_take_turns(facts: Facts) -> Iterator[Broken]:
         probed: dict[tuple[int, int], dict[str, int]] = defaultdict(dict)
         for probe in _probes(facts, spell):
             key, mine = facts.key_of(spell.name, probe.began.positions[0]), probed[probe.owner]
+            if _took_something(facts, spell.name, min(mine.values(), default=probe.moment), probe.moment):
+                mine.clear()  # that trouble was over, if only between two commits
             left = [] if probe.again or key not in mine else [
                 position for position in facts.written_down[spell.name]
                 if facts.key_of(spell.name, position) not in mine
@@ -186,6 +188,10 @@ def probes_take_turns(facts: Facts) -> Iterator[Broken]:
                 break
             if not probe.again and facts.is_stored(probe):
                 mine[key] = probe.moment
+
+
+def _took_something(facts: Facts, name: Name, since: int, until: int) -> bool:
+    return any(one.taken and since < one.ended_moment < until for one in facts.sent_to.get(name, ()))
 
 
 def _packs(facts: Facts, name: Name) -> bool:
