@@ -11,6 +11,7 @@ from waypost.errors import InvalidDocument, NotFound
 from waypost.events.patterns import Wants
 from waypost.ids import AccountId, EndpointId
 from waypost.log import Database, EndpointSettings, Log, Standing, units
+from waypost.log.auditing import Actor
 
 NEW_SECRET = "whsec_bmV3LXNlY3JldC1uZXctc2VjcmV0LW5ldy1zZWNyZXQ="
 
@@ -95,7 +96,7 @@ async def test_a_secret_whose_overlap_is_over_is_gone_at_the_next_rotation(log: 
 
 async def test_revealing_a_secret_is_audited(log: Log, database: Database) -> None:
     endpoint = await an_endpoint(log)
-    shown = await log.do(units.reveal_secret(*endpoint_name(endpoint), "tms"))
+    shown = await log.do(units.reveal_secret(*endpoint_name(endpoint), Actor("tms", "tok_1")))
     assert (shown.secret, shown.previous_expires_at) == (SECRET, None)
     with database.readers.connect() as connection:
         written = connection.execute(text("SELECT actor, action, subject FROM audit")).all()

@@ -25,6 +25,7 @@ from waypost.log import (
     Unit,
     units,
 )
+from waypost.log.auditing import Actor
 from waypost.log.expiry import endpoints_with_old_events
 from waypost.log.replays import IN_PLAY_MAX, RUNNING_MAX, Fed
 from waypost.log.tables import endpoints, pending, replays
@@ -59,7 +60,7 @@ async def count(log: Log, endpoint: EndpointRecord, which: str = "all", **given:
 async def replay(log: Log, endpoint: EndpointRecord, which: str = "all", **given: Any) -> ReplayRecord:
     asked = ReplayAsked(which=which, **given)
     scope, matched = await log.count_replay(endpoint.account_id, endpoint.endpoint_id, asked)
-    return await log.do(units.create_replay(scope, asked, matched, actor="tms"))
+    return await log.do(units.create_replay(scope, asked, matched, actor=Actor("tms", "tok_1")))
 
 
 async def state_of(log: Log, job: ReplayRecord) -> tuple[str, int, int]:
@@ -344,7 +345,7 @@ async def test_a_key_begins_one_replay(log: Log) -> None:
     asked = ReplayAsked(which="all")
     scope, matched = await log.count_replay(DEFAULT, endpoint.endpoint_id, asked)
     for _ in range(2):
-        await log.do_once(units.create_replay(scope, asked, matched, actor="tms"), once())
+        await log.do_once(units.create_replay(scope, asked, matched, actor=Actor("tms", "tok_1")), once())
     assert len((await log.list_replays(DEFAULT, endpoint.endpoint_id)).items) == 1
 
 

@@ -11,6 +11,7 @@ from waypost.errors import BadRequest
 from waypost.events.patterns import Wants
 from waypost.ids import AccountId, EndpointId
 from waypost.log import Database, EndpointRecord, EndpointSettings, Log, SigningKey, units
+from waypost.log.auditing import Actor
 
 BOTH = ("v1", "v1a")
 ONE, TWO, THREE = (SigningKey(f"whsk_canary{n}", f"whpk_{n}") for n in (1, 2, 3))
@@ -90,7 +91,7 @@ async def test_a_rotation_makes_no_key_where_there_was_none(log: Log) -> None:
 
 async def test_the_secret_is_revealed_with_the_public_key_and_never_the_private_one(log: Log) -> None:
     endpoint = await signing(log, *BOTH)
-    shown = await log.do(units.reveal_secret(*endpoint_name(endpoint), "tms"))
+    shown = await log.do(units.reveal_secret(*endpoint_name(endpoint), Actor("tms", "tok_1")))
     assert (shown.secret, shown.public_key) == (SECRET, "whpk_1")
 
 

@@ -19,6 +19,7 @@ from waypost.api.shapes import DeliveryAttempt
 from waypost.clock import to_micros
 from waypost.ids import AccountId
 from waypost.log import Database, EndpointRecord, Log, LogRow, ReplayAsked, Request, Unit, Vault, open_database, units
+from waypost.log.auditing import Actor
 from waypost.log.keeping import DAY_US, Ages
 from waypost.log.tables import (
     accounts,
@@ -215,7 +216,7 @@ async def test_a_replay_does_not_begin_amid_a_step_that_could_take_what_it_wants
         other = open_database(pg_url)
         with other.writer.connect() as step:
             step.execute(select(accounts.c.account_id).where(accounts.c.account_id == DEFAULT).with_for_update())
-            beginning = asyncio.create_task(log.do(units.create_replay(scope, asked, matched, actor="tms")))
+            beginning = asyncio.create_task(log.do(units.create_replay(scope, asked, matched, actor=Actor("tms", "tok_1"))))
             async with asyncio.timeout(30):
                 await until_somebody_waits(other)
             assert not beginning.done()

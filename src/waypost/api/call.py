@@ -11,6 +11,7 @@ from waypost.api.shared import Shared
 from waypost.errors import BadRequest, CallerError, NotFound, TooLarge, UnsupportedMediaType
 from waypost.ids import AccountId
 from waypost.log import Principal
+from waypost.log.auditing import Actor
 
 # A client that still writes its body when the 413 comes may never read it, so a body that is a little too large is
 # read to its end and thrown away. Beyond this the connection is closed on the client.
@@ -53,6 +54,11 @@ class Call:
         self._body: bytes | None = None
         self._headers: dict[bytes, bytes] | None = None
         self._queries: dict[str, Any] = {}
+
+    @property
+    def actor(self) -> Actor:
+        """Who stands in the audit log for what is done. Only where there is a principal."""
+        return Actor(self.principal.name, self.principal.token_id)
 
     def header(self, name: bytes) -> str | None:
         """Give a header by its lower-case name, or None. A header that came twice counts once, the last."""

@@ -174,7 +174,7 @@ async def delete_endpoint(call: Call) -> Reply:
 )
 async def get_endpoint_secret(call: Call) -> Reply:
     """Give the signing secret. Who asked, and when, stands in the audit log."""
-    work = units.reveal_secret(call.account_id, _endpoint_id(call), call.principal.name)
+    work = units.reveal_secret(call.account_id, _endpoint_id(call), call.actor)
     return _secret_reply(await call.services.log.do(work))
 
 

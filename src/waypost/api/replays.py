@@ -63,7 +63,7 @@ async def replay(call: Call) -> Reply:
     scope, matched = await call.services.log.count_replay(call.account_id, endpoint_id, asked)
     if given.get("dry_run"):
         return await answer_once(call, Unit(call.account_id, lambda _: matched), _matched)
-    work = units.create_replay(scope, asked, matched, actor=call.principal.name)
+    work = units.create_replay(scope, asked, matched, actor=call.actor)
     return await answer_once(call, work, lambda job: json_reply(_shown(job), 202))
 
 

@@ -19,11 +19,12 @@ from waypost.api.app import Pages
 from waypost.api.inside import Inside
 from waypost.api.problems import internal_error
 from waypost.dashboard import pages as page_modules
-from waypost.dashboard.door import COOKIE, check_csrf, csrf_token, session_of
+from waypost.dashboard.door import accounts_of, check_csrf, path_of_ours, session_of
+from waypost.dashboard.keeper import Entrance, Keeper
 from waypost.dashboard.rendering import HEADERS, Renderer
-from waypost.dashboard.visit import Frame, PageRequest, Visit
+from waypost.dashboard.visit import SETUP_PATHS, Frame, PageRequest, Visit
 from waypost.dashboard.words import Words, choose_language, words_of
-from waypost.errors import CallerError, NotFound, Unauthorized
+from waypost.errors import CallerError, Forbidden, NotFound, Unauthorized
 from waypost.shipments.codes import time_zones
 
 LANGUAGE_COOKIE, ZONE_COOKIE = "waypost_language", "waypost_zone"
@@ -31,13 +32,15 @@ LANGUAGE_COOKIE, ZONE_COOKIE = "waypost_language", "waypost_zone"
 log = structlog.get_logger(__name__)
 
 
-def create_dashboard(inside: Inside) -> Pages:
+def create_dashboard(inside: Inside, entrance: Entrance | None = None) -> Pages:
     """Give the ASGI application that serves the pages with the operations of `inside`."""
+    services = inside.shared.services
+    keeper = Keeper(entrance or Entrance(), services.public_url, services.clock.monotonic)
     app: Any = Litestar(  # an ASGI application, if in types of its own
         route_handlers=list(_handlers()),
         dependencies={"visit": Provide(visit_of)},
         exception_handlers={CallerError: _problem, HTTPException: _no_page, Exception: _broken},
-        state=State({"frame": Frame(inside, Renderer())}),
+        state=State({"frame": Frame(inside, Renderer(), keeper)}),
         openapi_config=None,
         logging_config=None,
     )
@@ -63,11 +66,13 @@ async def visit_of(request: PageRequest) -> Visit:
     Raises Unauthorized for who is not signed in, and Forbidden for a change that came from elsewhere.
     """
     frame = frame_of(request)
-    session = await session_of(frame, request)
-    if session is None:
+    signed = await session_of(frame, request)
+    if signed is None:
         raise Unauthorized("Sign in first.")
-    csrf = csrf_token(request.cookies[COOKIE])
-    await check_csrf(request, csrf)
+    session = signed.session
+    await check_csrf(request, signed.csrf)
+    if session.role == "setup" and request.url.path not in SETUP_PATHS:
+        raise Forbidden("This link can only add an endpoint.")
     return Visit(
         frame=frame,
         request=request,
@@ -75,7 +80,9 @@ async def visit_of(request: PageRequest) -> Visit:
         words=words_for(request, session.language),
         zone=zone_for(request, session.time_zone),
         now=frame.services.clock.now(),
-        csrf=csrf,
+        csrf=signed.csrf,
+        accounts=await accounts_of(frame, session),
+        has_accent=session.portal is not None and session.portal.accent is not None,
     )
 
 
@@ -95,7 +102,8 @@ def _problem(request: PageRequest, error: CallerError) -> Response[Any]:
     """Answer what a person may not or cannot do: by a page in plain words, or by the way to the sign-in."""
     if isinstance(error, Unauthorized):
         there = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-        target = "/sign-in" if request.method != "GET" else f"/sign-in?next={quote(there, safe='')}"
+        is_plain = request.method != "GET" or path_of_ours(there) == "/"
+        target = "/sign-in" if is_plain else f"/sign-in?next={quote(there, safe='')}"
         if request.headers.get("hx-request") == "true":
             return Response("", status_code=200, headers={**HEADERS, "hx-redirect": "/sign-in"})
         return Redirect(target, status_code=303, headers=HEADERS)

@@ -1,7 +1,7 @@
 """One request of a person to a page: who asks, on whose account, in which language and time zone."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -12,12 +12,13 @@ from litestar.datastructures import State
 from waypost.api.inside import Inside, Values
 from waypost.api.operations import SCOPES, Access
 from waypost.api.services import Services
+from waypost.dashboard.keeper import Keeper
 from waypost.dashboard.rendering import Renderer
 from waypost.dashboard.words import Words
 from waypost.errors import Forbidden
 from waypost.ids import AccountId
 from waypost.log import Log, Principal
-from waypost.log.sessions import Role, Session
+from waypost.log.sessions import Role, Session, note_made
 
 PageRequest = Request[Any, Any, State]
 
@@ -31,6 +32,22 @@ SCOPES_OF: Mapping[Role, frozenset[str]] = {
 # What is an operator's in the API and an owner's on a page: only ever on the owner's own account.
 OWNER_OPERATIONS = frozenset({"get_account", "patch_account", "create_token", "list_tokens", "revoke_token"})
 
+# What the link to add an endpoint leads to, and what may be done there: to the endpoints made in the same session.
+SETUP_PATHS = frozenset(
+    {
+        "/settings/integrations/webhooks/new",
+        "/settings/integrations/webhooks/check",
+        "/settings/integrations/webhooks/example",
+        "/sign-out",
+        "/theme.css",
+    }
+)
+SETUP_OPERATIONS = frozenset({"create_endpoint", "list_endpoints", "list_event_types", "get_event_type"})
+SETUP_OPERATIONS_OWN = frozenset(
+    {"get_endpoint", "patch_endpoint", "delete_endpoint", "test_endpoint", "resume_endpoint"}
+)
+SETUP_ENDPOINTS_MAX = 10
+
 
 @dataclass(frozen=True, slots=True)
 class Frame:
@@ -38,6 +55,7 @@ class Frame:
 
     inside: Inside
     renderer: Renderer
+    keeper: Keeper
 
     @property
     def services(self) -> Services:
@@ -56,6 +74,15 @@ class Visit:
     zone: ZoneInfo
     now: datetime
     csrf: str
+    accounts: Sequence[tuple[AccountId, str]] = ()
+    """The accounts that the person may switch to, this one included: id and name."""
+    troubles: int = 0
+    """How many endpoints are failing or suspended, for the sidebar."""
+    has_accent: bool = False
+    """Whether the session brings a colour of its own, as a portal's may."""
+
+    made: list[str] = field(default_factory=list)
+    """The endpoints made in this request, by who may touch no others."""
 
     @property
     def account_id(self) -> AccountId:
@@ -71,7 +98,7 @@ class Visit:
     def principal(self) -> Principal:
         """The person as the API sees them: their name stands in the audit log."""
         session = self.session
-        return Principal(session.account_id, session.session_id, session.name, SCOPES_OF[session.role], False)
+        return Principal(session.account_id, session.actor_id, session.name, SCOPES_OF[session.role], False)
 
     def may(self, scope: str) -> bool:
         """Whether the person may do what needs this scope of the API, or `owner`."""
@@ -95,13 +122,15 @@ class Visit:
     ) -> Any:
         """Do an operation of the API as this person; give its answer, decoded. Raises its CallerError."""
         principal = self.principal
+        if self.session.role == "setup":
+            self._check_setup(operation, path or {})
         if operation in OWNER_OPERATIONS:
             self.require("owner")
             path = {**(path or {}), "id": self.account_id}  # never another account, whatever a form says
             principal = Principal(
                 principal.account_id, principal.token_id, principal.name, principal.scopes, operator=True
             )
-        return await self.frame.inside.call(
+        answer = await self.frame.inside.call(
             operation,
             principal,
             self.account_id,
@@ -111,6 +140,26 @@ class Visit:
             headers=headers,
             request_id=str(self.request.scope.get("waypost.request_id", "")),
         )
+        if self.session.role == "setup":
+            answer = await self._after_setup(operation, answer)
+        return answer
+
+    def _check_setup(self, operation: str, path: Mapping[str, str]) -> None:
+        """Refuse what is more than to add an endpoint."""
+        made = (*self.session.made, *self.made)
+        allowed = operation in SETUP_OPERATIONS or (operation in SETUP_OPERATIONS_OWN and path.get("id") in made)
+        if not allowed or (operation == "create_endpoint" and len(made) >= SETUP_ENDPOINTS_MAX):
+            raise Forbidden(self.words("This link can only add an endpoint."))
+
+    async def _after_setup(self, operation: str, answer: Any) -> Any:
+        """Keep which endpoint was made, and show no others."""
+        if operation == "create_endpoint":
+            self.made.append(answer["id"])
+            await self.log.do(note_made(self.session.session_id, answer["id"]))
+        elif operation == "list_endpoints":
+            made = (*self.session.made, *self.made)
+            return {**answer, "items": [endpoint for endpoint in answer["items"] if endpoint["id"] in made]}
+        return answer
 
     @property
     def is_fragment(self) -> bool:

@@ -21,6 +21,7 @@ from waypost.events.patterns import Wants
 from waypost.ids import AccountId, EndpointId
 from waypost.log import auditing, signing_keys
 from waypost.log.appending import append_event
+from waypost.log.auditing import Actor
 from waypost.log.cursors import page_of, read_name_cursor
 from waypost.log.database import insert_into
 from waypost.log.events import first_position_since, log_end
@@ -236,7 +237,7 @@ def rotate_secret(
     return Unit(account_id, work)
 
 
-def reveal_secret(account_id: AccountId, endpoint_id: EndpointId, actor: str) -> Unit[Rotated]:
+def reveal_secret(account_id: AccountId, endpoint_id: EndpointId, actor: Actor) -> Unit[Rotated]:
     """Give the secret of an endpoint and its public key, and write down that `actor` asked for it."""
 
     def work(tx: Tx) -> Rotated:

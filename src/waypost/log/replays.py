@@ -34,6 +34,7 @@ from waypost.errors import Conflict, NotFound
 from waypost.events.patterns import Wants
 from waypost.ids import AccountId, EndpointId, EventId
 from waypost.log import auditing
+from waypost.log.auditing import Actor
 from waypost.log.cursors import page_of, read_name_cursor
 from waypost.log.database import execute_many
 from waypost.log.endpoints import copy_endpoint, read_endpoint, versions_of
@@ -63,7 +64,7 @@ log = structlog.get_logger(__name__)
 # -- units -------------------------------------------------------------------------------------------------------------
 
 
-def create_replay(scope: Scope, asked: ReplayAsked, matched: int, *, actor: str) -> Unit[ReplayRecord]:
+def create_replay(scope: Scope, asked: ReplayAsked, matched: int, *, actor: Actor) -> Unit[ReplayRecord]:
     """Begin a job for what was counted in `scope`. NotFound when the endpoint is gone, Conflict when many are on."""
 
     def work(tx: Tx) -> ReplayRecord:
@@ -94,7 +95,7 @@ def create_replay(scope: Scope, asked: ReplayAsked, matched: int, *, actor: str)
         }
         tx.connection.execute(insert(replays), row)
         tx.replays_asked = True
-        auditing.record(tx, account_id, actor=actor, action="endpoint.replayed", subject=f"{endpoint_id} {replay_id}")
+        auditing.record(tx, account_id, actor=actor, action="endpoint.replayed", subject=endpoint_id, detail=replay_id)
         return read_replay(tx.connection, account_id, endpoint_id, replay_id)
 
     # Under the account's lock, or what was counted could leave by age meanwhile.

@@ -1,8 +1,10 @@
 """The tables, for SQLite and PostgreSQL alike.
 
 Every key begins with `account_id` and no statement joins two accounts, so the tables can be spread over machines by
-account. Instants are Unix microseconds. Texts compare byte by byte on both databases: PostgreSQL is told so ("C"), or
-pages would be cut differently there. The schema is changed by migrations alone; a test holds that they end up here.
+account. The few small ones that a sign-in needs before any account is known (people, memberships, sessions, links,
+passkeys) are for all accounts together: each machine would hold them whole. Instants are Unix microseconds. Texts
+compare byte by byte on both databases: PostgreSQL is told so ("C"), or pages would be cut differently there. The schema
+is changed by migrations alone; a test holds that they end up here.
 """
 
 from sqlalchemy import (
@@ -29,6 +31,9 @@ VERDICTS = ("delivered", "retrying", "failed")
 INTAKE_STATES = ("accepted", "refused")
 REPLAY_STATES = ("running", "done", "cancelled", "failed")
 REPLAY_KINDS = ("failed", "missing", "all")
+ROLES = ("owner", "manager", "viewer", "setup")
+SESSION_KINDS = ("person", "operator", "portal", "setup")
+LINK_KINDS = ("first_owner", "invitation", "password", "setup", "portal", "passkey")
 
 TEXT = Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
 INSTANT = BigInteger()
@@ -526,9 +531,132 @@ audit = Table(
     Column("account_id", TEXT, nullable=False),
     Column("audit_id", TEXT, nullable=False),
     Column("recorded_at", INSTANT, nullable=False),
-    Column("actor", TEXT, nullable=False),
+    Column("actor", TEXT, nullable=False, comment="the name, as it was then"),
+    Column("actor_id", TEXT, nullable=False, comment="of the token, the person, the link or the portal's user"),
     Column("action", TEXT, nullable=False),
-    Column("subject", TEXT, nullable=False),
+    Column("subject", TEXT, nullable=False, comment="the id of what it was done to"),
+    Column("detail", TEXT, nullable=False, comment="in words, without any secret; else empty"),
     PrimaryKeyConstraint("account_id", "audit_id", name="audit_pk"),
     sqlite_with_rowid=False,
 )
+Index("audit_by_actor", audit.c.account_id, audit.c.actor_id, audit.c.audit_id)
+Index("audit_by_action", audit.c.account_id, audit.c.action, audit.c.audit_id)
+Index("audit_by_subject", audit.c.account_id, audit.c.subject, audit.c.audit_id)
+
+people = Table(
+    "people",
+    metadata,
+    Column("person_id", TEXT, nullable=False),
+    Column("email", TEXT, nullable=False, comment="as it was typed"),
+    Column("email_key", TEXT, nullable=False, comment="case-folded"),
+    Column("name", TEXT, nullable=False),
+    Column("password_hash", TEXT, comment="argon2id; none for who has only passkeys or an identity provider"),
+    Column("identity", TEXT, comment="issuer and subject at the identity provider"),
+    Column("language", TEXT),
+    Column("time_zone", TEXT),
+    Column("keys_off", Boolean, nullable=False, comment="single keys do nothing on pages"),
+    Column("created_at", INSTANT, nullable=False),
+    Column("signed_in_at", INSTANT),
+    PrimaryKeyConstraint("person_id", name="people_pk"),
+    sqlite_with_rowid=False,
+)
+Index("people_email_once", people.c.email_key, unique=True)
+Index(
+    "people_identity_once",
+    people.c.identity,
+    unique=True,
+    sqlite_where=text("identity IS NOT NULL"),
+    postgresql_where=text("identity IS NOT NULL"),
+)
+
+memberships = Table(
+    "memberships",
+    metadata,
+    Column("account_id", TEXT, nullable=False),
+    Column("person_id", TEXT, nullable=False),
+    Column("role", TEXT, nullable=False),
+    Column("created_at", INSTANT, nullable=False),
+    PrimaryKeyConstraint("account_id", "person_id", name="memberships_pk"),
+    ForeignKeyConstraint(["account_id"], ["accounts.account_id"], name="memberships_account_fk"),
+    ForeignKeyConstraint(["person_id"], ["people.person_id"], name="memberships_person_fk", ondelete="CASCADE"),
+    CheckConstraint(_one_of("role", ROLES), name="memberships_role_known"),
+    sqlite_with_rowid=False,
+)
+Index("memberships_by_person", memberships.c.person_id, memberships.c.account_id)
+
+passkeys = Table(
+    "passkeys",
+    metadata,
+    Column("credential_id", TEXT, nullable=False, comment="base64url"),
+    Column("person_id", TEXT, nullable=False),
+    Column("public_key", LargeBinary, nullable=False, comment="COSE"),
+    Column("sign_count", BigInteger, nullable=False),
+    Column("name", TEXT, nullable=False),
+    Column("created_at", INSTANT, nullable=False),
+    Column("used_at", INSTANT),
+    PrimaryKeyConstraint("credential_id", name="passkeys_pk"),
+    ForeignKeyConstraint(["person_id"], ["people.person_id"], name="passkeys_person_fk", ondelete="CASCADE"),
+    sqlite_with_rowid=False,
+)
+Index("passkeys_by_person", passkeys.c.person_id, passkeys.c.credential_id)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("session_id", TEXT, nullable=False),
+    Column("token_hash", LargeBinary, nullable=False, comment="SHA-256 of what the cookie holds"),
+    Column("kind", TEXT, nullable=False),
+    Column("account_id", TEXT, nullable=False, comment="that its pages are about"),
+    Column("person_id", TEXT),
+    Column("role", TEXT, comment="of who is no person; a person's stands with the membership"),
+    Column("name", TEXT, comment="of who is no person"),
+    Column("actor_id", TEXT, nullable=False, comment="for the audit log"),
+    Column("made", TEXT, nullable=False, comment="endpoints that a setup session made, with blanks between"),
+    Column("client", TEXT, nullable=False, comment="browser and address, for the list of one's sessions"),
+    Column("idle_s", BigInteger, nullable=False, comment="it ends when it was not used for so long"),
+    Column("created_at", INSTANT, nullable=False),
+    Column("seen_at", INSTANT, nullable=False, comment="to a few minutes"),
+    Column("expires_at", INSTANT, nullable=False, comment="whatever it is used for"),
+    PrimaryKeyConstraint("session_id", name="sessions_pk"),
+    ForeignKeyConstraint(["account_id"], ["accounts.account_id"], name="sessions_account_fk"),
+    ForeignKeyConstraint(["person_id"], ["people.person_id"], name="sessions_person_fk", ondelete="CASCADE"),
+    CheckConstraint(_one_of("kind", SESSION_KINDS), name="sessions_kind_known"),
+    CheckConstraint(_one_of("role", ROLES), name="sessions_role_known"),
+    CheckConstraint(
+        "(kind = 'person') = (person_id IS NOT NULL) AND (kind = 'person') = (role IS NULL)", name="sessions_whose"
+    ),
+    sqlite_with_rowid=False,
+)
+Index("sessions_token_once", sessions.c.token_hash, unique=True)
+Index("sessions_by_person", sessions.c.person_id, sessions.c.session_id)
+Index("sessions_by_actor", sessions.c.actor_id, sessions.c.session_id)
+Index("sessions_by_end", sessions.c.expires_at)
+
+links = Table(
+    "links",
+    metadata,
+    Column("link_id", TEXT, nullable=False),
+    Column("token_hash", LargeBinary, nullable=False, comment="SHA-256 of what the link holds"),
+    Column("kind", TEXT, nullable=False),
+    Column("account_id", TEXT, nullable=False),
+    Column("person_id", TEXT, comment="whose password it sets, or who adds a passkey"),
+    Column("email", TEXT, comment="of who is invited"),
+    Column("role", TEXT, comment="that it gives"),
+    Column("user_id", TEXT, comment="of a portal's user, as the TMS knows it"),
+    Column("name", TEXT, comment="of a portal's user"),
+    Column("session_s", BigInteger, comment="how long the portal's session lasts"),
+    Column("made_by", TEXT, nullable=False, comment="the name of who made it"),
+    Column("created_at", INSTANT, nullable=False),
+    Column("expires_at", INSTANT, nullable=False),
+    Column("used_at", INSTANT, comment="it works once"),
+    PrimaryKeyConstraint("link_id", name="links_pk"),
+    ForeignKeyConstraint(["account_id"], ["accounts.account_id"], name="links_account_fk"),
+    ForeignKeyConstraint(["person_id"], ["people.person_id"], name="links_person_fk", ondelete="CASCADE"),
+    CheckConstraint(_one_of("kind", LINK_KINDS), name="links_kind_known"),
+    CheckConstraint(_one_of("role", ROLES), name="links_role_known"),
+    sqlite_with_rowid=False,
+)
+Index("links_token_once", links.c.token_hash, unique=True)
+Index("links_by_account", links.c.account_id, links.c.kind, links.c.link_id)
+Index("links_by_person", links.c.person_id, links.c.link_id)
+Index("links_by_end", links.c.expires_at)

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from waypost.errors import CallerError
 from waypost.ids import AccountId, EndpointId
 from waypost.log import matching, retention, units
+from waypost.log.auditing import Actor
 from waypost.log.endpoints import read_endpoint
 from waypost.log.keeping import Ages
 from waypost.log.records import ReplayAsked, ReplayRecord
@@ -41,7 +42,7 @@ async def replay(operator: "Operator", world: "World", name: Name, dice: random.
     scope, positions = counted
     replay_id = await operator.insist(
         account,
-        units.create_replay(scope, asked, len(positions), actor="operator"),
+        units.create_replay(scope, asked, len(positions), actor=Actor("operator", "tok_operator")),
         lambda made: made.replay_id if isinstance(made, ReplayRecord) else "",
     )
     if not replay_id:

@@ -83,12 +83,17 @@ def upgrade() -> None:
         sa.Column("account_id", TEXT, nullable=False),
         sa.Column("audit_id", TEXT, nullable=False),
         sa.Column("recorded_at", sa.BigInteger(), nullable=False),
-        sa.Column("actor", TEXT, nullable=False),
+        sa.Column("actor", TEXT, nullable=False, comment="the name, as it was then"),
+        sa.Column("actor_id", TEXT, nullable=False, comment="of the token, the person, the link or the portal's user"),
         sa.Column("action", TEXT, nullable=False),
-        sa.Column("subject", TEXT, nullable=False),
+        sa.Column("subject", TEXT, nullable=False, comment="the id of what it was done to"),
+        sa.Column("detail", TEXT, nullable=False, comment="in words, without any secret; else empty"),
         sa.PrimaryKeyConstraint("account_id", "audit_id", name="audit_pk"),
         sqlite_with_rowid=False,
     )
+    op.create_index("audit_by_action", "audit", ["account_id", "action", "audit_id"], unique=False)
+    op.create_index("audit_by_actor", "audit", ["account_id", "actor_id", "audit_id"], unique=False)
+    op.create_index("audit_by_subject", "audit", ["account_id", "subject", "audit_id"], unique=False)
     op.create_table(
         "event_keys",
         sa.Column("account_id", TEXT, nullable=False),
@@ -518,3 +523,119 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("account_id", "endpoint_id", "days_left", name="expiry_notices_pk"),
         sqlite_with_rowid=False,
     )
+    op.create_table(
+        "people",
+        sa.Column("person_id", TEXT, nullable=False),
+        sa.Column("email", TEXT, nullable=False, comment="as it was typed"),
+        sa.Column("email_key", TEXT, nullable=False, comment="case-folded"),
+        sa.Column("name", TEXT, nullable=False),
+        sa.Column(
+            "password_hash",
+            TEXT,
+            nullable=True,
+            comment="argon2id; none for who has only passkeys or an identity provider",
+        ),
+        sa.Column("identity", TEXT, nullable=True, comment="issuer and subject at the identity provider"),
+        sa.Column("language", TEXT, nullable=True),
+        sa.Column("time_zone", TEXT, nullable=True),
+        sa.Column("keys_off", sa.Boolean(), nullable=False, comment="single keys do nothing on pages"),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("signed_in_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("person_id", name="people_pk"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("people_email_once", "people", ["email_key"], unique=True)
+    op.create_index(
+        "people_identity_once",
+        "people",
+        ["identity"],
+        unique=True,
+        sqlite_where=sa.text("identity IS NOT NULL"),
+        postgresql_where=sa.text("identity IS NOT NULL"),
+    )
+    op.create_table(
+        "memberships",
+        sa.Column("account_id", TEXT, nullable=False),
+        sa.Column("person_id", TEXT, nullable=False),
+        sa.Column("role", TEXT, nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("account_id", "person_id", name="memberships_pk"),
+        sa.ForeignKeyConstraint(["account_id"], ["accounts.account_id"], name="memberships_account_fk"),
+        sa.ForeignKeyConstraint(["person_id"], ["people.person_id"], name="memberships_person_fk", ondelete="CASCADE"),
+        sa.CheckConstraint("role IN ('owner', 'manager', 'viewer', 'setup')", name="memberships_role_known"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("memberships_by_person", "memberships", ["person_id", "account_id"], unique=False)
+    op.create_table(
+        "passkeys",
+        sa.Column("credential_id", TEXT, nullable=False, comment="base64url"),
+        sa.Column("person_id", TEXT, nullable=False),
+        sa.Column("public_key", sa.LargeBinary(), nullable=False, comment="COSE"),
+        sa.Column("sign_count", sa.BigInteger(), nullable=False),
+        sa.Column("name", TEXT, nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("used_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("credential_id", name="passkeys_pk"),
+        sa.ForeignKeyConstraint(["person_id"], ["people.person_id"], name="passkeys_person_fk", ondelete="CASCADE"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("passkeys_by_person", "passkeys", ["person_id", "credential_id"], unique=False)
+    op.create_table(
+        "sessions",
+        sa.Column("session_id", TEXT, nullable=False),
+        sa.Column("token_hash", sa.LargeBinary(), nullable=False, comment="SHA-256 of what the cookie holds"),
+        sa.Column("kind", TEXT, nullable=False),
+        sa.Column("account_id", TEXT, nullable=False, comment="that its pages are about"),
+        sa.Column("person_id", TEXT, nullable=True),
+        sa.Column("role", TEXT, nullable=True, comment="of who is no person; a person's stands with the membership"),
+        sa.Column("name", TEXT, nullable=True, comment="of who is no person"),
+        sa.Column("actor_id", TEXT, nullable=False, comment="for the audit log"),
+        sa.Column("made", TEXT, nullable=False, comment="endpoints that a setup session made, with blanks between"),
+        sa.Column("client", TEXT, nullable=False, comment="browser and address, for the list of one's sessions"),
+        sa.Column("idle_s", sa.BigInteger(), nullable=False, comment="it ends when it was not used for so long"),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("seen_at", sa.BigInteger(), nullable=False, comment="to a few minutes"),
+        sa.Column("expires_at", sa.BigInteger(), nullable=False, comment="whatever it is used for"),
+        sa.PrimaryKeyConstraint("session_id", name="sessions_pk"),
+        sa.ForeignKeyConstraint(["account_id"], ["accounts.account_id"], name="sessions_account_fk"),
+        sa.ForeignKeyConstraint(["person_id"], ["people.person_id"], name="sessions_person_fk", ondelete="CASCADE"),
+        sa.CheckConstraint("kind IN ('person', 'operator', 'portal', 'setup')", name="sessions_kind_known"),
+        sa.CheckConstraint("role IN ('owner', 'manager', 'viewer', 'setup')", name="sessions_role_known"),
+        sa.CheckConstraint(
+            "(kind = 'person') = (person_id IS NOT NULL) AND (kind = 'person') = (role IS NULL)", name="sessions_whose"
+        ),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("sessions_token_once", "sessions", ["token_hash"], unique=True)
+    op.create_index("sessions_by_person", "sessions", ["person_id", "session_id"], unique=False)
+    op.create_index("sessions_by_actor", "sessions", ["actor_id", "session_id"], unique=False)
+    op.create_index("sessions_by_end", "sessions", ["expires_at"], unique=False)
+    op.create_table(
+        "links",
+        sa.Column("link_id", TEXT, nullable=False),
+        sa.Column("token_hash", sa.LargeBinary(), nullable=False, comment="SHA-256 of what the link holds"),
+        sa.Column("kind", TEXT, nullable=False),
+        sa.Column("account_id", TEXT, nullable=False),
+        sa.Column("person_id", TEXT, nullable=True, comment="whose password it sets, or who adds a passkey"),
+        sa.Column("email", TEXT, nullable=True, comment="of who is invited"),
+        sa.Column("role", TEXT, nullable=True, comment="that it gives"),
+        sa.Column("user_id", TEXT, nullable=True, comment="of a portal's user, as the TMS knows it"),
+        sa.Column("name", TEXT, nullable=True, comment="of a portal's user"),
+        sa.Column("session_s", sa.BigInteger(), nullable=True, comment="how long the portal's session lasts"),
+        sa.Column("made_by", TEXT, nullable=False, comment="the name of who made it"),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=False),
+        sa.Column("used_at", sa.BigInteger(), nullable=True, comment="it works once"),
+        sa.PrimaryKeyConstraint("link_id", name="links_pk"),
+        sa.ForeignKeyConstraint(["account_id"], ["accounts.account_id"], name="links_account_fk"),
+        sa.ForeignKeyConstraint(["person_id"], ["people.person_id"], name="links_person_fk", ondelete="CASCADE"),
+        sa.CheckConstraint(
+            "kind IN ('first_owner', 'invitation', 'password', 'setup', 'portal', 'passkey')", name="links_kind_known"
+        ),
+        sa.CheckConstraint("role IN ('owner', 'manager', 'viewer', 'setup')", name="links_role_known"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("links_token_once", "links", ["token_hash"], unique=True)
+    op.create_index("links_by_account", "links", ["account_id", "kind", "link_id"], unique=False)
+    op.create_index("links_by_person", "links", ["person_id", "link_id"], unique=False)
+    op.create_index("links_by_end", "links", ["expires_at"], unique=False)

@@ -1,0 +1,60 @@
+"""Passwords: hashed by argon2id, in a thread, a few at a time."""
+
+import asyncio
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+LENGTH_MIN = 12
+LENGTH_MAX = 256  # a hash reads all of it, and nobody types more
+DIFFERENT_MIN = 5
+AT_ONCE_MAX = 2  # each takes 64 MiB while it runs
+
+
+class Passwords:
+    """Hashes and verifies. Made once."""
+
+    def __init__(self) -> None:
+        self._hasher = PasswordHasher()  # argon2id with the parameters of RFC 9106 for little memory
+        self._places = asyncio.Semaphore(AT_ONCE_MAX)
+        self._of_nobody: str | None = None
+
+    async def hash(self, password: str) -> str:
+        """Give the hash to store."""
+        async with self._places:
+            return await asyncio.to_thread(self._hasher.hash, password)
+
+    async def verify(self, stored: str | None, password: str) -> bool:
+        """Whether `password` is the one of the `stored` hash. For None it takes as long, and is False."""
+        if self._of_nobody is None:
+            self._of_nobody = await self.hash("the password of nobody")
+        async with self._places:
+            matches = await asyncio.to_thread(self._verify, stored or self._of_nobody, password[:LENGTH_MAX])
+        return matches and stored is not None
+
+    def is_outdated(self, stored: str) -> bool:
+        """Whether a hash was made with weaker parameters than today's."""
+        return self._hasher.check_needs_rehash(stored)
+
+    def _verify(self, stored: str, password: str) -> bool:
+        try:
+            return self._hasher.verify(stored, password)
+        except (VerificationError, InvalidHashError):
+            return False
+
+
+def weakness(password: str, *known: str) -> str | None:
+    """Say in English what is too easy about a password, or None. `known` are words that anybody would try first."""
+    if len(password) < LENGTH_MIN:
+        return "Use at least 12 characters. A few words in a row are easy to keep in mind."
+    if len(password) > LENGTH_MAX:
+        return "Use at most 256 characters."
+    if len(set(password)) < DIFFERENT_MIN:
+        return "Use more different characters."
+    bare = password.casefold()
+    guesses = [word for text in known for word in (text, *text.replace("@", " ").split()) if len(word) >= 4]
+    for word in ("waypost", "password", *guesses):
+        bare = bare.replace(word.casefold(), "")
+    if len(bare) < LENGTH_MIN // 2:
+        return "This is too easy to guess. Use words that have nothing to do with you or Waypost."
+    return None
