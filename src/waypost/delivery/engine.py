@@ -218,8 +218,8 @@ class Engine:
         if resend and not row.failures:
             delivery.due_at = min(delivery.due_at, now)  # asked for, and not tried since: whatever the clock did
         delivery.first_attempt_at = row.first_attempt_at
-        # By a clock ahead of ours it may lie in the future; then its lane would be the last to be probed for long.
-        delivery.last_attempt_at = None if row.last_attempt_at is None else min(row.last_attempt_at, now)
+        # By a clock ahead of ours it may lie in the future; its lane would be the last to be probed for long.
+        delivery.last_attempt_at = None if row.last_attempt_at is None else min(row.last_attempt_at, now - 1)
         delivery.folded = folded
         delivery.replay_id = row.replay_id
         delivery.resend = resend
