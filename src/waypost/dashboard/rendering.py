@@ -1,16 +1,18 @@
 """Templates: their environment, the filters that write times and numbers, and the headers of each page."""
 
-import re
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from babel.dates import format_date, format_time
+from babel.dates import format_date, format_time, get_timezone_location
 from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 from litestar import MediaType, Response
 from markupsafe import Markup, escape
 
+from waypost.dashboard.assets import asset_url, has_asset
+from waypost.dashboard.highlighting import highlight, readable
+from waypost.dashboard.marks import spark, split
 from waypost.dashboard.words import LANGUAGES, Words
 
 # Pages run no script and no style of anybody else, and nothing that stands in the page itself.
@@ -45,8 +47,25 @@ class Renderer:
         environment.install_gettext_callables(  # type: ignore[attr-defined]
             pass_context(_gettext), pass_context(_ngettext), newstyle=True
         )
-        environment.filters |= {"clock": clock, "day": day, "count": count, "bytes": size, "ms": milliseconds}
-        environment.globals["languages"] = LANGUAGES
+        environment.filters |= {
+            "bytes": size,
+            "clock": clock,
+            "count": count,
+            "day": day,
+            "highlight": highlight,
+            "instant": instant,
+            "ms": milliseconds,
+            "readable": readable,
+            "when": when,
+        }
+        environment.globals |= {
+            "asset_url": asset_url,
+            "has_asset": has_asset,
+            "languages": LANGUAGES,
+            "spark": spark,
+            "split": split,
+            "zone_in_words": zone_in_words,
+        }
 
     def page(
         self, template: str, words: Words, zone: ZoneInfo, /, *, status: int = 200, **context: Any
@@ -64,30 +83,69 @@ def _ngettext(context: Context, one: str, many: str, n: int) -> str:
     return str(context["words"].translations.ngettext(one, many, n))
 
 
+def when(at: datetime | str) -> datetime:
+    """Give an instant that the API wrote as text. What is one already stays as it is."""
+    return at if isinstance(at, datetime) else datetime.fromisoformat(at)
+
+
 @pass_context
-def clock(context: Context, at: datetime | None, precision: str = "s") -> Markup:
+def clock(context: Context, at: datetime | str | None, precision: str = "s") -> Markup:
     """A `<time>` with the time of day in the viewer's zone (`s`, `min`), the exact instant on hover; "–" for None."""
     if at is None:
         return Markup("–")
     words: Words = context["words"]
     zone: ZoneInfo = context["zone"]
     form = {"s": "HH:mm:ss", "min": "HH:mm"}[precision]
-    return _time(at, format_time(at.astimezone(zone), form, tzinfo=zone, locale=words.locale))
+    local = when(at).astimezone(zone)
+    return _time(local, format_time(local, form, tzinfo=zone, locale=words.locale))
 
 
 @pass_context
-def day(context: Context, at: datetime | None) -> Markup:
+def day(context: Context, at: datetime | str | None) -> Markup:
     """A `<time>` with the day, in the viewer's zone: "Tue 1 Dec", with the year where it is another than today's."""
+    return Markup("–") if at is None else _time(when(at), _day_in_words(context, when(at)))
+
+
+@pass_context
+def instant(context: Context, at: datetime | str | None, precision: str = "min") -> Markup:
+    """A `<time>` with day and time of day: "14:12" today, else "Tue 1 Dec, 14:12"; "–" for None."""
     if at is None:
         return Markup("–")
-    words: Words = context["words"]
-    local = at.astimezone(context["zone"])
-    form = "EEE d MMM" if local.year == context["visit"].now.astimezone(context["zone"]).year else "d MMM y"
-    return _time(at, format_date(local.date(), form, locale=words.locale))
+    zone: ZoneInfo = context["zone"]
+    local = when(at).astimezone(zone)
+    form = {"s": "HH:mm:ss", "min": "HH:mm"}[precision]
+    text = format_time(local, form, tzinfo=zone, locale=context["words"].locale)
+    if local.date() != _now(context).astimezone(zone).date():
+        text = f"{_day_in_words(context, local)}, {text}"
+    return _time(local, text)
+
+
+def _day_in_words(context: Context, at: datetime) -> str:
+    zone: ZoneInfo = context["zone"]
+    local = at.astimezone(zone)
+    form = "EEE d MMM" if local.year == _now(context).astimezone(zone).year else "d MMM y"
+    return format_date(local.date(), form, locale=context["words"].locale)
+
+
+def _now(context: Context) -> datetime:
+    """When the page was asked for. A page without a visit gives it by itself."""
+    now: datetime = context["visit"].now if "visit" in context else context["now"]
+    return now
+
+
+@pass_context
+def zone_in_words(context: Context) -> str:
+    """The viewer's time zone by its city, with what its clocks show now: "Reykjavík, GMT"."""
+    zone: ZoneInfo = context["zone"]
+    name = _now(context).astimezone(zone).tzname() or ""
+    if zone.key == "UTC":
+        return "UTC"
+    city = get_timezone_location(zone, locale=context["words"].locale, return_city=True)
+    return f"{city}, {name}"
 
 
 def _time(at: datetime, text: str) -> Markup:
-    exact = re.sub(r"\+00:00$", "Z", at.isoformat(timespec="milliseconds"))
+    exact = at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     return Markup('<time datetime="{0}" title="{0}">{1}</time>').format(exact, text)
 
 
