@@ -155,4 +155,8 @@ def _scope(method: str, target: str, headers: dict[str, str]) -> dict[str, Any]:
 
 
 def _decoded(headers: list[tuple[bytes, bytes]]) -> dict[str, str]:
-    return {name.decode(): value.decode() for name, value in headers}
+    decoded: dict[str, str] = {}
+    for name, value in headers:  # Set-Cookie alone may come more than once; its lines are kept apart
+        key, text = name.decode(), value.decode("latin-1")
+        decoded[key] = f"{decoded[key]}\n{text}" if key == "set-cookie" and key in decoded else text
+    return decoded

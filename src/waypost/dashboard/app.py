@@ -1,5 +1,6 @@
 """The pages as one ASGI application, which answers whatever is no operation of the API."""
 
+import warnings
 from collections.abc import Iterator, Sequence
 from importlib import import_module
 from pkgutil import iter_modules
@@ -11,7 +12,7 @@ import structlog
 from litestar import Litestar, Response
 from litestar.datastructures import State
 from litestar.di import Provide
-from litestar.exceptions import HTTPException
+from litestar.exceptions import HTTPException, LitestarDeprecationWarning
 from litestar.response import Redirect
 from litestar.types import ControllerRouterHandler
 
@@ -20,6 +21,7 @@ from waypost.api.inside import Inside
 from waypost.api.problems import internal_error
 from waypost.dashboard import pages as page_modules
 from waypost.dashboard.door import accounts_of, check_csrf, path_of_ours, session_of
+from waypost.dashboard.guest import Guest, make_guest
 from waypost.dashboard.keeper import Entrance, Keeper
 from waypost.dashboard.rendering import HEADERS, Renderer
 from waypost.dashboard.visit import SETUP_PATHS, Frame, PageRequest, Visit
@@ -36,15 +38,22 @@ def create_dashboard(inside: Inside, entrance: Entrance | None = None) -> Pages:
     """Give the ASGI application that serves the pages with the operations of `inside`."""
     services = inside.shared.services
     keeper = Keeper(entrance or Entrance(), services.public_url, services.clock.monotonic)
-    app: Any = Litestar(  # an ASGI application, if in types of its own
+    with warnings.catch_warnings():
+        # Dependencies and parameters are known by their names, which the next major version asks to be marked.
+        warnings.filterwarnings("ignore", ".*[Ii]nferred (dependency|style)", LitestarDeprecationWarning)
+        app = _litestar(inside, keeper)
+    return cast(Pages, app)
+
+
+def _litestar(inside: Inside, keeper: Keeper) -> Any:  # an ASGI application, if in types of its own
+    return Litestar(
         route_handlers=list(_handlers()),
-        dependencies={"visit": Provide(visit_of)},
+        dependencies={"visit": Provide(visit_of), "guest": Provide(guest_of)},
         exception_handlers={CallerError: _problem, HTTPException: _no_page, Exception: _broken},
         state=State({"frame": Frame(inside, Renderer(), keeper)}),
         openapi_config=None,
         logging_config=None,
     )
-    return cast(Pages, app)
 
 
 def _handlers() -> Iterator[ControllerRouterHandler]:
@@ -84,6 +93,11 @@ async def visit_of(request: PageRequest) -> Visit:
         accounts=await accounts_of(frame, session),
         has_accent=session.portal is not None and session.portal.accent is not None,
     )
+
+
+async def guest_of(request: PageRequest) -> Guest:
+    """Give the guest that a request comes from, on the pages that lead in."""
+    return await make_guest(frame_of(request), request, words_for(request), zone_for(request))
 
 
 def words_for(request: PageRequest, chosen: str | None = None) -> Words:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from litestar.datastructures import Cookie
 
+LANGUAGE = "waypost_language"
 SESSION, PORTAL, FORM, PROVIDER = "waypost_session", "waypost_portal", "waypost_form", "waypost_provider"
 
 
@@ -57,6 +58,11 @@ class Cookies:
     def forget(self, plain: str) -> Cookie:
         """Give a cookie that takes its namesake away."""
         return self.make(plain, "", max_age_s=0)
+
+
+def make_language_cookie(code: str) -> Cookie:
+    """Give the cookie that keeps a language for who is not signed in. It is no secret."""
+    return Cookie(key=LANGUAGE, value=code, max_age=365 * 24 * 3600, samesite="lax")
 
 
 def is_loopback(host: str) -> bool:

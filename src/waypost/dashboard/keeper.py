@@ -1,8 +1,10 @@
 """What the door needs: cookies, passwords, the limit of tries, and what the settings say about getting in."""
 
+import asyncio
 import ipaddress
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
+from typing import Any
 
 from waypost.api.rates import Rate, RateLimit
 from waypost.dashboard.cookies import Cookies
@@ -26,6 +28,7 @@ class Entrance:
 
     trusted_proxies: tuple[Network, ...] = ()
     send_mail: SendMail | None = None
+    provider_name: str | None = None
     retention_days: int = 30
     retention_days_owed: int = 90
 
@@ -39,6 +42,18 @@ class Keeper:
         self.cookies = Cookies(public_url)
         self.passwords = Passwords()
         self.tries = RateLimit(SIGN_IN, monotonic, "Sign-in")
+
+        self._running: set[asyncio.Task[None]] = set()
+
+    def in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something after the answer, whose time would tell too much."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def finish(self) -> None:
+        """Wait for what runs in the background."""
+        await asyncio.gather(*self._running)
 
     def address_of(self, peer: str, forwarded: str) -> str:
         """Give the address that a request came from.
