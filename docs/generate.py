@@ -21,7 +21,6 @@ from unittest import mock
 
 import msgspec
 
-import waypost.api.not_yet
 import waypost.api.problems  # noqa: F401 - so does it
 from waypost.api.app import OPERATIONS
 from waypost.api.openapi import PROBLEM_WORDS, openapi_document

@@ -10,7 +10,6 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from api.asgi_client import Client
-from waypost.api import not_yet
 from waypost.api.app import OPERATIONS
 from waypost.api.openapi import openapi_document
 
@@ -124,13 +123,6 @@ async def test_every_link_of_the_page_leads_somewhere(api: Client) -> None:
     inside = {link.removeprefix("#") for link in links.leads_to if link.startswith("#")}
     assert inside <= links.anchors
     assert links.leads_to - {f"#{anchor}" for anchor in inside} == {"/schema/openapi.json"}
-
-
-async def test_the_page_says_what_this_version_lacks(api: Client) -> None:
-    html, _, _ = await page(api)
-    section = html.partition('<section id="later">')[2].partition("</section>")[0]
-    paths = [operation.path for operation in not_yet.OPERATIONS]
-    assert re.findall(r"<dt>.*?<code>(.*?)</code></dt>", section) == paths
 
 
 async def test_every_operation_and_shape_is_on_the_page(api: Client) -> None:

@@ -132,23 +132,12 @@ async def test_all_wrong_fields_are_named_at_once(api: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "path"),
-    [
-        ("POST", "/v1/accounts/default/portal-links"),
-    ],
-)
-async def test_an_operation_that_this_version_lacks_says_so(api: Client, method: str, path: str) -> None:
-    reply = await api.call(method, path, {})
-    assert (reply.status, reply.json()["type"]) == (422, "https://waypost.example/problems/not-available")
-
-
-@pytest.mark.parametrize(
     ("path", "status", "allow"),
     [
         ("/v1/events", 405, "GET, HEAD, POST"),
         ("/v1/endpoints", 405, "GET, HEAD, POST"),
         ("/v1/event-types", 405, "GET, HEAD"),
-        ("/v1/accounts/default/portal-links", 404, None),
+        ("/v1/accounts/default/portal-links", 405, "POST"),
     ],
 )
 async def test_the_methods_that_are_named_are_those_that_do_something(

@@ -20,7 +20,6 @@ from schemathesis.checks import load_all_checks
 from api.asgi_client import OPERATOR_TOKEN, Client
 from api.conftest import QuietDelivery
 from api.test_over_the_wire import free_port
-from waypost.api import not_yet
 from waypost.api.app import OPERATIONS, create_app
 from waypost.api.openapi import openapi_document
 from waypost.api.services import Services
@@ -32,8 +31,6 @@ load_all_checks()
 
 # A stream does not end, so it has tests of its own.
 ENDLESS = "/v1/events/stream"
-# Methods that come with a later version answer 422 and not 405, so that they are not taken for a slip of the pen.
-LATER = {operation.path for operation in not_yet.OPERATIONS}
 # A number is taken where the schema of a shipment says a decimal string, and bulk answers line by line.
 LENIENT = ("/v1/shipments", "/v1/bulk")
 
@@ -56,8 +53,7 @@ schema = schemathesis.openapi.from_dict(document)
 
 def checks_of(path: str, *, as_drawn: bool) -> list[schemathesis.CheckFunction]:
     """The checks that hold for calls to a path; what was drawn wrong on purpose has to be refused."""
-    names = [*ALWAYS]
-    names += ["unsupported_method"] if path not in LATER else []
+    names = [*ALWAYS, "unsupported_method"]
     names += ["negative_data_rejection"] if as_drawn and not path.startswith(LENIENT) else []
     return schemathesis.checks.CHECKS.get_by_names(names)
 

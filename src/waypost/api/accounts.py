@@ -22,6 +22,7 @@ from waypost.errors import FieldError
 from waypost.ids import AccountId
 from waypost.log import Account as AccountRecord
 from waypost.log import AccountSettings, MadeToken, TokenRecord, Tx, Unit, units
+from waypost.log.auditing import audited
 from waypost.mail_server import is_address
 from waypost.shipments.codes import time_zones
 
@@ -111,7 +112,10 @@ async def create_account(call: Call) -> Reply:
     check_object(given, {"id": text(64), **_SETTINGS}, required=("name",))
     settings = _settings({name: value for name, value in given.items() if name not in ("id", "name")})
     work = units.create_account(given.get("id"), given["name"], settings)
-    return await answer_once(call, work, lambda account: json_reply(_account(account), 201))
+    made = audited(
+        work, call.actor, "account.created", lambda account: account.account_id, account_of=lambda one: one.account_id
+    )
+    return await answer_once(call, made, lambda account: json_reply(_account(account), 201))
 
 
 @TABLE.add(
@@ -169,7 +173,9 @@ async def patch_account(call: Call) -> Reply:
         name = merged.pop("name")
         return units.change_account(account_id, name, _settings(merged)).work(tx)
 
-    return await answer_once(call, Unit(account_id, change, locks=True), lambda changed: json_reply(_account(changed)))
+    work = Unit(account_id, change, locks=True)
+    changed = audited(work, call.actor, "account.changed", account_id, ", ".join(sorted(patch)))
+    return await answer_once(call, changed, lambda account: json_reply(_account(account)))
 
 
 @TABLE.add(
@@ -190,7 +196,9 @@ async def create_token(call: Call) -> Reply:
     def render(made: MadeToken) -> Reply:
         return json_reply(TokenOnce(**msgspec.structs.asdict(_token(made.record)), token=made.token), 201)
 
-    return await answer_once(call, units.create_token(account_id, given["name"], scopes), render, secret=True)
+    work = units.create_token(account_id, given["name"], scopes)
+    made = audited(work, call.actor, "token.created", lambda one: one.record.token_id, given["name"])
+    return await answer_once(call, made, render, secret=True)
 
 
 @TABLE.add(
@@ -217,7 +225,9 @@ async def list_tokens(call: Call) -> Reply:
 )
 async def revoke_token(call: Call) -> Reply:
     """Revoke a token. Revoking it again changes nothing."""
-    await call.services.log.do(units.revoke_token(_account_id(call), call.path_id("tok_", "token_id")))
+    token_id = call.path_id("tok_", "token_id")
+    work = units.revoke_token(_account_id(call), token_id)
+    await call.services.log.do(audited(work, call.actor, "token.revoked", token_id))
     return NO_CONTENT
 
 

@@ -20,7 +20,7 @@ from waypost.api import (
     events,
     intake,
     keys,
-    not_yet,
+    links,
     own_events,
     probes,
     replays,
@@ -54,6 +54,7 @@ OPERATIONS: tuple[Operation, ...] = tuple(
         deliveries.TABLE,
         replays.TABLE,
         accounts.TABLE,
+        links.TABLE,
         sources.TABLE,
         intake.TABLE,
         probes.TABLE,
@@ -75,11 +76,6 @@ class Door:
         self._shared = shared
         self._metrics = metrics
         self._operation = operation
-
-    @property
-    def leads_somewhere(self) -> bool:
-        """Whether this version has the operation, and does not only know of it."""
-        return self._operation.group != not_yet.GROUP
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -137,7 +133,7 @@ class Application:
         self._metrics = metrics = ApiMetrics(services.registry)
         metrics.watch_streams(lambda: self.streams)
         self.documentation = Documentation(OPERATIONS, services.public_url)
-        self.operations = (*OPERATIONS, *self.documentation.table.operations, *not_yet.OPERATIONS)
+        self.operations = (*OPERATIONS, *self.documentation.table.operations)
         self.inside = Inside(shared, self.operations)
         self._pages: Pages | None = None
         self._router = Router(
@@ -159,8 +155,7 @@ class Application:
             await self._pages(scope, receive, send)
             return
         if door is None:
-            allowed = [name for name, door in doors.items() if door.leads_somewhere]
-            refusal = method_not_allowed(scope["method"], allowed) if allowed else unknown_path()
+            refusal = method_not_allowed(scope["method"], list(doors)) if doors else unknown_path()
             self._metrics.count_unrouted(refusal.status)
             head = scope["method"] == "HEAD"
             reply = problem_reply(refusal, request_id)

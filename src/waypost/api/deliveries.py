@@ -20,6 +20,7 @@ from waypost.events.rendering import render_in
 from waypost.ids import EndpointId
 from waypost.log import Attempt, DeliveryFilter, EventBytes, units
 from waypost.log import Delivery as DeliveryRecord
+from waypost.log.auditing import audited
 
 TABLE = Table("Deliveries")
 
@@ -95,8 +96,10 @@ async def get_delivery(call: Call) -> Reply:
 async def resend_delivery(call: Call) -> Reply:
     """Send one event to this endpoint again, with the same `webhook-id` and the same bytes."""
     await call.body()
-    work = units.resend(call.account_id, _endpoint_id(call), _event_id(call))
-    return await answer_once(call, work, lambda delivery: json_reply(_summary(delivery), 202))
+    endpoint_id, event_id = _endpoint_id(call), _event_id(call)
+    work = units.resend(call.account_id, endpoint_id, event_id)
+    asked = audited(work, call.actor, "delivery.resent", endpoint_id, event_id)
+    return await answer_once(call, asked, lambda delivery: json_reply(_summary(delivery), 202))
 
 
 async def check_type_known(call: Call) -> None:

@@ -1,7 +1,7 @@
 """The API reference as one page, made from the OpenAPI document alone."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,6 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 from markupsafe import Markup, escape
 
 from waypost.api.openapi import PROBLEM_WORDS
-from waypost.api.operations import Operation
 
 Schema = Mapping[str, Any]
 
@@ -41,11 +40,8 @@ class Word:
     shape: str | None = None
 
 
-def docs_page(document: Schema, later: Iterable[Operation]) -> str:
-    """Give the page of an OpenAPI document made by `openapi_document`.
-
-    `later` are operations that are known and refused.
-    """
+def docs_page(document: Schema) -> str:
+    """Give the page of an OpenAPI document made by `openapi_document`."""
     operations = [
         {"method": method.upper(), "path": path, **operation}
         for path, methods in document["paths"].items()
@@ -61,7 +57,6 @@ def docs_page(document: Schema, later: Iterable[Operation]) -> str:
         titles={name: shape.get("title", name) for name, shape in shapes.items()},
         descriptions={name: shape.get("description", "") for name, shape in shapes.items()},
         problems=PROBLEM_WORDS,
-        later=[{"method": one.method, "path": one.path, "words": f"{one.summary} not available yet."} for one in later],
         parameter_fields=parameter_fields,
         type_words=type_words,
         pretty=pretty,

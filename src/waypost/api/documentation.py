@@ -5,7 +5,6 @@ from functools import cached_property
 from importlib.resources import files
 from typing import Any
 
-from waypost.api import not_yet
 from waypost.api.call import Call
 from waypost.api.docs_page import docs_page
 from waypost.api.openapi import openapi_document
@@ -73,7 +72,7 @@ class Documentation:
 
     @cached_property
     def _html(self) -> bytes:
-        return docs_page(self.document, not_yet.OPERATIONS).encode()
+        return docs_page(self.document).encode()
 
     @cached_property
     def _css(self) -> bytes:

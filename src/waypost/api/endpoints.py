@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Mapping
 from datetime import timedelta
 from difflib import get_close_matches
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -44,6 +45,7 @@ from waypost.events.catalogue import CATALOGUE
 from waypost.events.patterns import PATTERN_LENGTH_MAX
 from waypost.ids import EndpointId
 from waypost.log import EndpointRecord, Rotated, SigningKey, Tx, Unit, Waiting, units
+from waypost.log.auditing import audited
 
 TABLE = Table("Endpoints")
 
@@ -88,7 +90,9 @@ async def create_endpoint(call: Call) -> Reply:
         once = EndpointWithSecret(**msgspec.structs.asdict(shown), secret=secret, public_key=public)
         return json_reply(once, 201)
 
-    return await answer_once(call, work, render, secret=True)
+    host = urlsplit(settings.url).hostname or ""
+    made = audited(work, call.actor, "endpoint.created", lambda record: record.endpoint_id, host)
+    return await answer_once(call, made, render, secret=True)
 
 
 @TABLE.add(
@@ -149,7 +153,9 @@ async def patch_endpoint(call: Call) -> Reply:
         start = start_of(settings) if "start" in patch else None
         return units.change_endpoint(account_id, endpoint_id, settings, wants, signing_key=key, start=start).work(tx)
 
-    return await _answer_endpoint(call, Unit(account_id, change, locks=True))
+    work = Unit(account_id, change, locks=True)
+    changed = audited(work, call.actor, "endpoint.changed", endpoint_id, ", ".join(sorted(patch)))
+    return await _answer_endpoint(call, changed)
 
 
 @TABLE.add(
@@ -161,7 +167,9 @@ async def patch_endpoint(call: Call) -> Reply:
 )
 async def delete_endpoint(call: Call) -> Reply:
     """Delete an endpoint. The record of its attempts stays for as long as attempts are kept."""
-    await call.services.log.do(units.delete_endpoint(call.account_id, _endpoint_id(call)))
+    endpoint_id = _endpoint_id(call)
+    work = units.delete_endpoint(call.account_id, endpoint_id)
+    await call.services.log.do(audited(work, call.actor, "endpoint.deleted", endpoint_id))
     return NO_CONTENT
 
 
@@ -192,8 +200,10 @@ async def rotate_endpoint_secret(call: Call) -> Reply:
     check_object(given, {"overlap_seconds": whole_number(0, OVERLAP_S_MAX)})
     secret = new_secret(secrets.token_bytes(SECRET_BYTES))
     overlap_s = given.get("overlap_seconds", OVERLAP_S_DEFAULT)
-    work = units.rotate_secret(call.account_id, _endpoint_id(call), secret, overlap_s, signing_key=_new_key())
-    return await answer_once(call, work, _secret_reply, secret=True)
+    endpoint_id = _endpoint_id(call)
+    work = units.rotate_secret(call.account_id, endpoint_id, secret, overlap_s, signing_key=_new_key())
+    rotated = audited(work, call.actor, "endpoint.secret_rotated", endpoint_id, f"overlap {overlap_s} s")
+    return await answer_once(call, rotated, _secret_reply, secret=True)
 
 
 @TABLE.add(
@@ -233,7 +243,9 @@ async def test_endpoint(call: Call) -> Reply:
 )
 async def pause_endpoint(call: Call) -> Reply:
     """Hold the endpoint's events. They are counted and go out in order on resume."""
-    return await _answer_endpoint(call, units.pause_endpoint(call.account_id, _endpoint_id(call)))
+    endpoint_id = _endpoint_id(call)
+    work = units.pause_endpoint(call.account_id, endpoint_id)
+    return await _answer_endpoint(call, audited(work, call.actor, "endpoint.paused", endpoint_id))
 
 
 @TABLE.add(
@@ -261,7 +273,8 @@ async def resume_endpoint(call: Call) -> Reply:
         shown = show_endpoint(record, waiting, reveal=True)
         return json_reply(msgspec.structs.replace(shown, state_reason=ALREADY_ACTIVE) if was_active else shown)
 
-    return await answer_once(call, Unit(account_id, resume), render, secret=True)
+    work = audited(Unit(account_id, resume), call.actor, "endpoint.resumed", endpoint_id)
+    return await answer_once(call, work, render, secret=True)
 
 
 @TABLE.add(

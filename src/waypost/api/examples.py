@@ -97,6 +97,8 @@ OWN_EVENT: dict[str, Any] = {
     "data": {"number": "R-2201", "shipments": ["SO-1001"], "total": {"amount": "612.00", "currency": "EUR"}},
 }
 
+PORTAL_LINK = {"role": "manager", "expires_in_seconds": 3600, "user": {"id": "u-17", "name": "Jonas Tamm"}}
+
 TOKEN: dict[str, Any] = {"name": "tms", "scopes": ["shipments:write", "endpoints:write", "read"]}
 
 ACCOUNT: dict[str, Any] = {"id": "nordfrakt", "name": "Nordfrakt"}

@@ -22,6 +22,7 @@ from waypost.events.patterns import nearest
 from waypost.ids import EventId
 from waypost.log import NewType, Posted, TypeChangedError, units
 from waypost.log import OwnEvent as GivenEvent
+from waypost.log.auditing import audited
 from waypost.log.own_events import no_such_type
 
 TABLE = Table("Events of your own")
@@ -68,7 +69,7 @@ async def put_event_type(call: Call) -> Reply:
     given = read_object(body)
     check_object(given, _TYPE_FIELDS, required=("schema",))
     work = units.put_type(call.account_id, _new_type(name, given, msgspec.json.decode(body, type=_RawType)))
-    own, is_new = await call.services.log.do(work)
+    own, is_new = await call.services.log.do(audited(work, call.actor, "event_type.put", name))
     return json_reply(show_own_type(own, call.account_id), 201 if is_new else 200)
 
 
@@ -85,7 +86,9 @@ async def delete_event_type(call: Call) -> Reply:
 
     While the log holds events of the type, it is 409: they would be of a type that nobody can look up.
     """
-    await call.services.log.do(units.delete_type(call.account_id, call.path_text("type")))
+    name = call.path_text("type")
+    work = units.delete_type(call.account_id, name)
+    await call.services.log.do(audited(work, call.actor, "event_type.deleted", name))
     return NO_CONTENT
 
 

@@ -19,6 +19,7 @@ from waypost.errors import FieldError
 from waypost.events.patterns import check_patterns
 from waypost.ids import EndpointId
 from waypost.log import ReplayAsked, ReplayRecord, Unit, units
+from waypost.log.auditing import audited
 
 TABLE = Table("Replays")
 
@@ -107,8 +108,10 @@ async def get_replay(call: Call) -> Reply:
 async def cancel_replay(call: Call) -> Reply:
     """Stop a replay. What was sent stays sent; one that has ended is left as it is."""
     await call.body()
-    work = units.cancel_replay(call.account_id, EndpointId(call.path_id("ep_")), call.path_id("job_", "job_id"))
-    return await answer_once(call, work, lambda job: json_reply(_shown(job)))
+    endpoint_id, job_id = EndpointId(call.path_id("ep_")), call.path_id("job_", "job_id")
+    work = units.cancel_replay(call.account_id, endpoint_id, job_id)
+    cancelled = audited(work, call.actor, "endpoint.replay_cancelled", endpoint_id, job_id)
+    return await answer_once(call, cancelled, lambda job: json_reply(_shown(job)))
 
 
 def _checks(own_types: Collection[str]) -> Mapping[str, Check]:

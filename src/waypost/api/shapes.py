@@ -28,6 +28,7 @@ Payload = Annotated[str, _one_of("full", "changes", "reference")]
 Format = Annotated[str, _one_of("waypost", "cloudevents", "batch")]
 Ordering = Annotated[str, _one_of("shipment", "none")]
 Scheme = Annotated[str, _one_of("v1", "v1a")]
+Role = Annotated[str, _one_of("owner", "manager", "viewer", "setup")]
 SourceKind = Annotated[str, _one_of("easypost")]
 
 
@@ -498,6 +499,46 @@ class TokenOnce(Token, frozen=True, kw_only=True):
     """An API token as it is answered once, at its creation."""
 
     token: str
+
+
+class PortalUser(msgspec.Struct, frozen=True, kw_only=True):
+    """Who comes by a portal link, as the TMS knows them; it stands in the audit log."""
+
+    id: Annotated[str, Meta(min_length=1, max_length=200)]
+    name: Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+class NewPortalLink(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A portal link to be made."""
+
+    role: Role = "manager"
+    expires_in_seconds: Annotated[int, Meta(ge=1, le=604_800)] = 3600
+    user: PortalUser | None = None
+
+
+class NewSignInLink(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A sign-in link to be made."""
+
+    email: str | None = None
+
+
+class SignInLink(msgspec.Struct, frozen=True, kw_only=True):
+    """A link that lets somebody in, once."""
+
+    url: str
+    expires_at: datetime
+
+
+class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that somebody did: `subject` is the id of what it was done to, `detail` more in words, or empty."""
+
+    id: str
+    recorded_at: datetime
+    actor: str
+    actor_id: str
+    action: str
+    subject: str
+    detail: str
 
 
 class CarrierSource(msgspec.Struct, frozen=True, kw_only=True):

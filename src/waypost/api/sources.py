@@ -12,6 +12,7 @@ from waypost.api.reply import NO_CONTENT, Reply, json_reply
 from waypost.api.shapes import CarrierSource, NewSource, Page, SourcePatch
 from waypost.log import Source as SourceRecord
 from waypost.log import units
+from waypost.log.auditing import audited
 
 TABLE = Table("Sources")
 
@@ -37,7 +38,8 @@ async def create_source(call: Call) -> Reply:
     checks = {"kind": one_of(*KINDS), "name": _name, "secret": _secret}
     check_object(given, checks, required=("kind", "name", "secret"))
     work = units.create_source(call.account_id, given["kind"], given["name"], given["secret"], {})
-    return await answer_once(call, work, lambda source: json_reply(_shown(call, source), 201))
+    made = audited(work, call.actor, "source.created", lambda source: source.source_id, given["name"])
+    return await answer_once(call, made, lambda source: json_reply(_shown(call, source), 201))
 
 
 @TABLE.add(
@@ -85,7 +87,8 @@ async def patch_source(call: Call) -> Reply:
     work = units.change_source(
         call.account_id, call.path_id("src_"), name=given.get("name"), secret=given.get("secret")
     )
-    return await answer_once(call, work, lambda source: json_reply(_shown(call, source)))
+    changed = audited(work, call.actor, "source.changed", call.path_id("src_"), ", ".join(sorted(given)))
+    return await answer_once(call, changed, lambda source: json_reply(_shown(call, source)))
 
 
 @TABLE.add(
@@ -97,7 +100,9 @@ async def patch_source(call: Call) -> Reply:
 )
 async def delete_source(call: Call) -> Reply:
     """Delete a source. What its messages said of shipments stands."""
-    await call.services.log.do(units.delete_source(call.account_id, call.path_id("src_")))
+    source_id = call.path_id("src_")
+    work = units.delete_source(call.account_id, source_id)
+    await call.services.log.do(audited(work, call.actor, "source.deleted", source_id))
     return NO_CONTENT
 
 

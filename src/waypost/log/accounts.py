@@ -16,7 +16,7 @@ from waypost.ids import AccountId
 from waypost.log.cursors import page_of, read_name_cursor
 from waypost.log.database import insert_into
 from waypost.log.records import Account, AccountSettings, Page, Principal, TokenRecord
-from waypost.log.tables import accounts, alerts, tokens
+from waypost.log.tables import accounts, alerts, sessions, tokens
 from waypost.log.transaction import Tx, Unit
 
 DEFAULT_ACCOUNT = AccountId("default")
@@ -101,11 +101,13 @@ def revoke_token(account_id: AccountId, token_id: str) -> Unit[None]:
 
 
 def ensure_operator(token: str) -> Unit[None]:
-    """Make the account `default` and let `token`, and no other, be the operator's."""
+    """Make the account `default` and let `token`, and no other, be the operator's. Another one signs who had it out."""
 
     def work(tx: Tx) -> None:
         if tx.connection.execute(account_row(DEFAULT_ACCOUNT)).first() is None:
             _insert_account(tx, DEFAULT_ACCOUNT, "Default", AccountSettings())
+        if tx.connection.execute(live_token(token_hash(token))).first() is None:
+            tx.connection.execute(delete(sessions).where(sessions.c.kind == "operator"))
         _insert_token(tx, DEFAULT_ACCOUNT, OPERATOR_TOKEN_ID, token, "operator", (), operator=True)
         tx.tokens_changed = True
 

@@ -66,15 +66,24 @@ def record(tx: Tx, account_id: AccountId, *, actor: Actor, action: str, subject:
 
 
 def audited(
-    unit: Unit[T], actor: Actor, action: str, subject: str | Callable[[T], str], detail: str | Callable[[T], str] = ""
+    unit: Unit[T],
+    actor: Actor,
+    action: str,
+    subject: str | Callable[[T], str],
+    detail: str | Callable[[T], str] = "",
+    *,
+    account_of: Callable[[T], AccountId] | None = None,
 ) -> Unit[T]:
-    """Give the unit with a row of the audit log in its transaction; subject and detail may follow from its value."""
+    """Give the unit with a row of the audit log in its transaction; subject and detail may follow from its value.
+
+    `account_of` gives the account whose log it is, where that is another than the unit's.
+    """
 
     def work(tx: Tx) -> T:
         done = unit.work(tx)
         record(
             tx,
-            unit.account_id,
+            unit.account_id if account_of is None else account_of(done),
             actor=actor,
             action=action,
             subject=subject if isinstance(subject, str) else subject(done),

@@ -333,7 +333,8 @@ def _look(settings: str) -> PortalLook:
 def session_with(digest: bytes) -> Select[Any]:
     """The session with this hash, with its account, and its person and their role there. By sessions_token_once."""
     columns = sessions.c
-    of_person = select(func.count()).select_from(memberships).where(memberships.c.person_id == columns.person_id)
+    theirs = memberships.alias("theirs")
+    of_person = select(func.count()).select_from(theirs).where(theirs.c.person_id == columns.person_id)
     found = select(
         columns.session_id, columns.kind, columns.account_id, columns.person_id, columns.role, columns.name,
         columns.actor_id, columns.made, columns.idle_s, columns.created_at, columns.seen_at, columns.expires_at,
