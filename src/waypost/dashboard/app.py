@@ -21,6 +21,7 @@ from waypost.api.inside import Inside
 from waypost.api.problems import internal_error
 from waypost.dashboard import pages as page_modules
 from waypost.dashboard.door import accounts_of, check_csrf, path_of_ours, session_of
+from waypost.dashboard.framing import headers_for
 from waypost.dashboard.guest import Guest, make_guest
 from waypost.dashboard.keeper import Entrance, Keeper
 from waypost.dashboard.rendering import HEADERS, Renderer
@@ -79,6 +80,7 @@ async def visit_of(request: PageRequest) -> Visit:
     if signed is None:
         raise Unauthorized("Sign in first.")
     session = signed.session
+    request.scope["waypost.portal"] = session.portal  # type: ignore[typeddict-unknown-key]
     await check_csrf(request, signed.csrf)
     if session.role == "setup" and request.url.path not in SETUP_PATHS:
         raise Forbidden("This link can only add an endpoint.")
@@ -121,9 +123,11 @@ def _problem(request: PageRequest, error: CallerError) -> Response[Any]:
         if request.headers.get("hx-request") == "true":
             return Response("", status_code=200, headers={**HEADERS, "hx-redirect": "/sign-in"})
         return Redirect(target, status_code=303, headers=HEADERS)
-    return frame_of(request).renderer.page(
+    page = frame_of(request).renderer.page(
         "problem.html", words_for(request), zone_for(request), status=error.status, problem=error
     )
+    page.headers.update({**headers_for(request.scope.get("waypost.portal")), **error.headers})  # type: ignore[arg-type]
+    return page
 
 
 def _no_page(request: PageRequest, error: HTTPException) -> Response[Any]:

@@ -152,9 +152,9 @@ def client_of(frame: Frame, request: PageRequest) -> str:
     return f"{shown} · {address_of(frame, request)}"
 
 
-def session_before(frame: Frame, request: PageRequest) -> bytes | None:
+def session_before(frame: Frame, request: PageRequest, plain: str = SESSION) -> bytes | None:
     """Give the hash of the session that this browser had, which ends when it begins another."""
-    token = request.cookies.get(frame.keeper.cookies.name(SESSION), "")
+    token = request.cookies.get(frame.keeper.cookies.name(plain), "")
     return token_hash(token) if 1 <= len(token) <= TOKEN_LENGTH_MAX else None
 
 

@@ -4,16 +4,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from litestar import Request, Response
-from litestar.datastructures import State
+from litestar.datastructures import Cookie, State
+from litestar.response import Redirect
 
 from waypost.api.inside import Inside, Values
 from waypost.api.operations import SCOPES, Access
 from waypost.api.services import Services
+from waypost.dashboard.framing import headers_for
 from waypost.dashboard.keeper import Keeper
-from waypost.dashboard.rendering import Renderer
+from waypost.dashboard.rendering import HEADERS, Renderer
 from waypost.dashboard.words import Words
 from waypost.errors import Forbidden
 from waypost.ids import AccountId
@@ -21,6 +24,8 @@ from waypost.log import Log, Principal
 from waypost.log.sessions import Role, Session, note_made
 
 PageRequest = Request[Any, Any, State]
+
+SAID_COOKIE, SAID_S = "waypost_said", 30  # read and taken away by the script of the next page
 
 # What a role may do, as the scopes of the API.
 SCOPES_OF: Mapping[Role, frozenset[str]] = {
@@ -169,4 +174,16 @@ class Visit:
 
     def page(self, template: str, /, *, status: int = 200, **context: Any) -> Response[str]:
         """Give a page, or a part of one, made from a template. Templates see `visit` and the context."""
-        return self.frame.renderer.page(template, self.words, self.zone, status=status, visit=self, **context)
+        page = self.frame.renderer.page(template, self.words, self.zone, status=status, visit=self, **context)
+        page.headers.update(headers_for(self.session.portal))
+        return page
+
+    def go(self, path: str, *, said: str | None = None) -> Response[Any]:
+        """Lead to another page of ours after something was done; `said` is shown there, once, in a toast."""
+        if self.request.headers.get("hx-request") == "true":
+            answer: Response[Any] = Response("", headers={**HEADERS, "hx-redirect": path})
+        else:
+            answer = Redirect(path, status_code=303, headers=HEADERS)
+        if said:
+            answer.set_cookie(Cookie(key=SAID_COOKIE, value=quote(said), path="/", max_age=SAID_S, samesite="lax"))
+        return answer
