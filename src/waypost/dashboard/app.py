@@ -24,10 +24,13 @@ from waypost.dashboard.door import accounts_of, check_csrf, path_of_ours, sessio
 from waypost.dashboard.framing import headers_for
 from waypost.dashboard.guest import Guest, make_guest
 from waypost.dashboard.keeper import Entrance, Keeper
+from waypost.dashboard.pulses import Pulses
 from waypost.dashboard.rendering import HEADERS, Renderer
 from waypost.dashboard.visit import SETUP_PATHS, Frame, PageRequest, Visit
 from waypost.dashboard.words import Words, choose_language, words_of
 from waypost.errors import CallerError, Forbidden, NotFound, Unauthorized
+from waypost.log.pulse import count_troubles
+from waypost.log.sessions import Session
 from waypost.shipments.codes import time_zones
 
 LANGUAGE_COOKIE, ZONE_COOKIE = "waypost_language", "waypost_zone"
@@ -47,11 +50,13 @@ def create_dashboard(inside: Inside, entrance: Entrance | None = None) -> Pages:
 
 
 def _litestar(inside: Inside, keeper: Keeper) -> Any:  # an ASGI application, if in types of its own
+    pulses = Pulses(inside.shared.services.log)
+    inside.shared.tails.close_too(pulses.close)
     return Litestar(
         route_handlers=list(_handlers()),
         dependencies={"visit": Provide(visit_of), "guest": Provide(guest_of)},
         exception_handlers={CallerError: _problem, HTTPException: _no_page, Exception: _broken},
-        state=State({"frame": Frame(inside, Renderer(), keeper)}),
+        state=State({"frame": Frame(inside, Renderer(), keeper, pulses)}),
         openapi_config=None,
         logging_config=None,
     )
@@ -93,8 +98,14 @@ async def visit_of(request: PageRequest) -> Visit:
         now=frame.services.clock.now(),
         csrf=signed.csrf,
         accounts=await accounts_of(frame, session),
+        troubles=await _troubles(frame, session) if request.method == "GET" else 0,
         has_accent=session.portal is not None and session.portal.accent is not None,
     )
+
+
+async def _troubles(frame: Frame, session: Session) -> int:
+    """How many endpoints of the account are in trouble, for the sidebar."""
+    return await frame.services.log.look(lambda connection, _: count_troubles(connection, session.account_id))
 
 
 async def guest_of(request: PageRequest) -> Guest:

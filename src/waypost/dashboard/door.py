@@ -41,7 +41,7 @@ class Signed:
     csrf: str
 
 
-async def session_of(frame: Frame, request: PageRequest) -> Signed | None:
+async def session_of(frame: Frame, request: PageRequest, *, marks_seen: bool = True) -> Signed | None:
     """Give the session whose cookie came with a request, or None. A portal's goes before, where both came."""
     now = frame.services.clock.now()
     for plain in (PORTAL, SESSION):
@@ -52,7 +52,7 @@ async def session_of(frame: Frame, request: PageRequest) -> Signed | None:
             lambda connection, _, token=token: sessions.find_session(connection, token, now)  # type: ignore[misc]
         )
         if session is not None and (session.kind == "portal") == (plain == PORTAL):
-            if now - session.seen_at >= SEEN_EVERY:
+            if marks_seen and now - session.seen_at >= SEEN_EVERY:
                 await frame.services.log.do(sessions.mark_seen(session.session_id))
             return Signed(session, csrf_token(token))
     return None

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 SPARK_WIDTH, SPARK_HEIGHT = 116, 28
 _BASE = 24  # y of the baseline; below it stand the ticks of hours with failures
 _TOP = 2
-_BAR_SHARE = 0.72
+_BAR_WIDTH = 3  # whole pixels, so that the bars are as sharp as their gaps
 _HELD_INSET = 0.5  # an outline is drawn on its middle
 
 PARTS_OF_TIME = ("dns", "connect", "tls", "first_byte", "body")
@@ -32,8 +32,8 @@ def spark(hours: Sequence[tuple[int, int, int]]) -> list[Rectangle]:
     step = SPARK_WIDTH / max(len(hours), 1)
     made: list[Rectangle] = []
     for index, (delivered, failed, held) in enumerate(hours):
-        x, width = round(index * step + step * (1 - _BAR_SHARE) / 2, 2), round(step * _BAR_SHARE, 2)
-        made += _hour(x, width, delivered, failed, held, (_BASE - _TOP) / most if most else 0.0)
+        x = round(index * step + (step - _BAR_WIDTH) / 2)
+        made += _hour(x, _BAR_WIDTH, delivered, failed, held, (_BASE - _TOP) / most if most else 0.0)
     return made
 
 

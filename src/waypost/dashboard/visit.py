@@ -16,6 +16,7 @@ from waypost.api.operations import SCOPES, Access
 from waypost.api.services import Services
 from waypost.dashboard.framing import headers_for
 from waypost.dashboard.keeper import Keeper
+from waypost.dashboard.pulses import Pulses
 from waypost.dashboard.rendering import HEADERS, Renderer
 from waypost.dashboard.words import Words
 from waypost.errors import Forbidden
@@ -61,6 +62,7 @@ class Frame:
     inside: Inside
     renderer: Renderer
     keeper: Keeper
+    pulses: Pulses
 
     @property
     def services(self) -> Services:
