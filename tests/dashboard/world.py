@@ -69,7 +69,8 @@ def make_world(service: Service, receiver: Receiver) -> World:
     world.book("SO-48260", parties=PARTIES)
     world.scan("SO-48213", "collected", "2026-11-24T08:05:00Z", location={"name": "Pärnu", "country": "EE"})
     world.scan("SO-48198", "in_transit", "2026-11-24T09:00:00Z")
-    world.book("SO-48213", condition="delayed", reason="weather", tags=["priority"])
+    north_sea = {"condition": "delayed", "reason": "weather", "location": {"name": "North Sea"}}
+    world.scan("SO-48213", "in_transit", "2026-11-24T11:10:00Z", **north_sea)
     world.scan("SO-48213", "out_for_delivery", "2026-11-24T14:12:00Z", location={"name": "Reykjavík", "country": "IS"})
     world.events = {event["type"]: event["id"] for event in service.log()}
     wait_for(lambda: world.delivered("ERP production", 6), "the world's events to arrive")
