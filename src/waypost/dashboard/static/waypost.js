@@ -260,7 +260,8 @@ setInterval(tick, 1000);
 
 const KEYS = "waypost-single-keys"; // "off" in this browser's storage: single keys do nothing
 
-const keysAreOn = () => localStorage.getItem(KEYS) !== "off";
+/** Whether single keys do something: unless switched off in this browser, or by the person everywhere. */
+const keysAreOn = () => localStorage.getItem(KEYS) !== "off" && !("keysOff" in document.body.dataset);
 
 function showKeys() {
   for (const box of all("[data-single-keys]")) box.checked = keysAreOn();
@@ -305,8 +306,9 @@ document.addEventListener("keydown", (event) => {
 // ---- live parts -------------------------------------------------------------------------------------------------------
 
 // <section id="deliveries" data-live="ep_…" hx-get="/…">: its content is fetched anew when what it names has changed:
-// `log` (anything in the account's log), `endpoints` (any endpoint), `ep_…` (one). The answer holds an element of the
-// same id, as part of a page or alone. Without hx-get it is the page's own address.
+// `log` (anything in the account's log), `endpoints` (any endpoint), `ep_…` (one), `every` (anything). The answer, a page
+// or a part of one, holds the section again: by its id, else by its hx-select. Without hx-get it is the page's own address.
+// Rows with data-key are told apart by it: new ones fade in, and are counted while they are held back.
 
 const REFRESH_MS_MIN = 1000; // of one part
 const LOST_AFTER_MS = 4000; // a connection that comes back before that was never missed
@@ -315,6 +317,9 @@ const HIDDEN_MS_MAX = 5000; // a browser keeps six connections to one host, for 
 class Part {
   constructor(section) {
     this.section = section;
+    // For htmx an address on a section would mean that a click anywhere in it fetches.
+    this.address = section.getAttribute("hx-get");
+    section.removeAttribute("hx-get");
     this.isStale = false;
     this.waiting = null; // what was fetched and is held back
     this.isBusy = false;
@@ -381,11 +386,11 @@ class Part {
     this.isStale = false;
     try {
       const headers = { "hx-request": "true", "hx-target": this.section.id };
-      const answer = await fetch(this.section.getAttribute("hx-get") || location.href, { headers });
+      const answer = await fetch(this.address || location.href, { headers });
       if (answer.headers.get("hx-redirect")) return location.reload();
       if (answer.ok) {
         const made = new DOMParser().parseFromString(await answer.text(), "text/html");
-        this.waiting = (this.section.id && made.getElementById(this.section.id)) || made.body;
+        this.waiting = this.foundIn(made);
       }
     } catch {
       this.isStale = true; // the stream says when the connection is back
@@ -394,6 +399,12 @@ class Part {
       this.isBusy = false;
     }
     if (this.isStale && !connection.isLost) setTimeout(() => this.settle(), REFRESH_MS_MIN);
+  }
+
+  foundIn(made) {
+    const { section } = this;
+    const select = section.id ? `#${CSS.escape(section.id)}` : section.getAttribute("hx-select");
+    return (select && made.querySelector(select)) || made.querySelector("[data-live]") || made.body;
   }
 
   show() {
@@ -498,10 +509,17 @@ const connection = {
   },
 };
 
-function followLive() {
-  connection.parts = all("[data-live]").map((section) => new Part(section));
-  if (!connection.parts.length) return;
-  connection.open();
+/** Follow the live parts that have come to the page. */
+function follow(within) {
+  const known = new Set(connection.parts.map((part) => part.section));
+  const sections = all("[data-live]", within).filter((section) => !known.has(section));
+  if (within instanceof Element && within.matches("[data-live]") && !known.has(within)) sections.push(within);
+  connection.parts = connection.parts.filter((part) => part.section.isConnected);
+  connection.parts.push(...sections.map((section) => new Part(section)));
+  if (connection.parts.length && !connection.source) connection.open();
+}
+
+function keepUp() {
   document.addEventListener("scroll", () => connection.parts.forEach((part) => part.waiting && part.settle()), {
     passive: true,
   });
@@ -511,14 +529,14 @@ function followLive() {
       connection.leaving = setTimeout(() => connection.close(), HIDDEN_MS_MAX);
       return;
     }
-    if (!connection.source) {
+    if (connection.parts.length && !connection.source) {
       connection.open();
       for (const part of connection.parts) part.isStale = true;
     }
     for (const part of connection.parts) part.settle();
   });
   window.addEventListener("pagehide", () => connection.close());
-  window.addEventListener("pageshow", (event) => event.persisted && connection.open());
+  window.addEventListener("pageshow", (event) => event.persisted && follow(document));
 }
 
 // ---- begin ------------------------------------------------------------------------------------------------------------
@@ -527,10 +545,11 @@ function followLive() {
 function prepare(within) {
   all("[data-tabset]", within).forEach(makeTabs);
   for (const box of all("[data-indeterminate]", within)) box.indeterminate = true;
+  follow(within);
   tick();
 }
 
 document.addEventListener("htmx:load", (event) => prepare(event.detail.elt));
 prepare(document);
 showKeys();
-followLive();
+keepUp();
