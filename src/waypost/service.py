@@ -37,6 +37,7 @@ from waypost.delivery.message import BATCH_TYPE, Message, Part
 from waypost.delivery.result import SendRequest
 from waypost.delivery.sender import Sender
 from waypost.delivery.worker import Worker
+from waypost.entering import FirstLink, entrance_of, first_link
 from waypost.events import CATALOGUE, test_event
 from waypost.events.own_types import own_test_event
 from waypost.ids import AccountId, EndpointId, EventId
@@ -54,11 +55,14 @@ OPEN_REQUESTS_S_MAX = 3  # after SIGTERM, for requests to end
 HEADERS_BYTES_MAX = 64 * 1024
 
 
-async def run_service(settings: Settings, *, ready: Callable[[OperatorToken], None] | None = None) -> None:
+async def run_service(
+    settings: Settings, *, ready: Callable[[OperatorToken, FirstLink | None], None] | None = None
+) -> None:
     """Serve API and delivery until SIGTERM, SIGINT or cancellation; then end in good order.
 
-    `ready` is called with the operator's token once requests are answered. Raises SettingsError when the address cannot
-    be listened on, and DatabaseProblem when the database cannot be used.
+    `ready` is called once requests are answered, with the operator's token and, while nobody can sign in, a link for
+    the first owner. Raises SettingsError when the address cannot be listened on, and DatabaseProblem when the database
+    cannot be used.
     """
     configure_logging(settings.log_format)
     _check_address_is_free(settings.host, settings.port)
@@ -68,14 +72,15 @@ async def run_service(settings: Settings, *, ready: Callable[[OperatorToken], No
         loop.add_signal_handler(name, stop.set)
     async with open_log(settings) as (log, token), _delivering(settings, log) as (services, deliveries):
         app = create_app(services)
-        app.show_pages(create_dashboard(app.inside))
+        providers = Sender(services.egress)
+        app.show_pages(create_dashboard(app.inside, entrance_of(settings, providers)))
         server = _server(settings, app)
         serving = asyncio.create_task(server.serve())
         stopping = asyncio.create_task(stop.wait())
         try:
             await _answering(settings, serving)
             if ready:
-                ready(token)
+                ready(token, await first_link(log, settings.public_url))
             await asyncio.wait({serving, stopping, deliveries}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             stopping.cancel()
@@ -83,6 +88,7 @@ async def run_service(settings: Settings, *, ready: Callable[[OperatorToken], No
             server.stop()  # type: ignore[no-untyped-call]
             with contextlib.suppress(asyncio.CancelledError, TimeoutError):
                 await serving
+            await providers.close()
 
 
 @asynccontextmanager

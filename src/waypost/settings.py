@@ -64,8 +64,8 @@ class Settings:
     """Everything the service is told from outside.
 
     `secret_key` (32 bytes) and `operator_token` are None when nobody gave them: the first start makes them, see
-    `secret_files.open_secrets`. `api_rate_per_minute` None means that API tokens are not limited. `sources` says for
-    each name where its value came from.
+    `secret_files.open_secrets`. `api_rate_per_minute` None means that API tokens are not limited. `oidc_issuer` None
+    means that nobody signs in by an identity provider. `sources` says for each name where its value came from.
     """
 
     data_dir: Path
@@ -82,6 +82,10 @@ class Settings:
     log_format: LogFormat
     metrics_public: bool
     api_rate_per_minute: int | None
+    trusted_proxies: tuple[Network, ...] = ()
+    oidc_issuer: str | None = None
+    oidc_client_id: str | None = None
+    oidc_client_secret: str | None = field(default=None, repr=False)
     sources: Mapping[str, Source] = field(repr=False)
 
     @property
@@ -172,6 +176,21 @@ def _public_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def _issuer(text: str) -> str:
+    parts = _url(text, {"https", "http"})
+    if parts.query or parts.fragment or "@" in parts.netloc:
+        raise ValueError(text)
+    if parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
+        raise ValueError(text)
+    return text
+
+
+def _visible_text(text: str) -> str:
+    if not re.fullmatch(r"[!-~]{1,1000}", text):
+        raise ValueError
+    return text
+
+
 def _smtp_url(text: str) -> str:
     _url(text, {"smtp", "smtps"})
     read_mail_server(text)
@@ -251,6 +270,12 @@ METRICS_PUBLIC = Setting("metrics_public", _yes_or_no, "true or false")
 API_RATE_PER_MINUTE = Setting(
     "api_rate_per_minute", _whole_number(1, RATE_PER_MINUTE_MAX), f"a whole number from 1 to {RATE_PER_MINUTE_MAX}"
 )
+TRUSTED_PROXIES = Setting("trusted_proxies", _networks, "networks such as 10.1.0.0/16,::1/128, separated by commas")
+OIDC_ISSUER = Setting("oidc_issuer", _issuer, "an https URL without login data, query and fragment")
+OIDC_CLIENT_ID = Setting("oidc_client_id", _visible_text, "visible ASCII characters without a blank")
+OIDC_CLIENT_SECRET = Setting(
+    "oidc_client_secret", _visible_text, "visible ASCII characters without a blank", secret=True
+)
 
 SETTINGS: tuple[Setting[object], ...] = (
     DATABASE_URL,
@@ -267,6 +292,10 @@ SETTINGS: tuple[Setting[object], ...] = (
     LOG_FORMAT,
     METRICS_PUBLIC,
     API_RATE_PER_MINUTE,
+    TRUSTED_PROXIES,
+    OIDC_ISSUER,
+    OIDC_CLIENT_ID,
+    OIDC_CLIENT_SECRET,
 )
 SECRET_NAMES = frozenset(setting.name for setting in SETTINGS if setting.secret)
 
@@ -385,8 +414,20 @@ def load_settings(
         log_format=find.read(LOG_FORMAT, log_format),
         metrics_public=find.read(METRICS_PUBLIC, False),
         api_rate_per_minute=find.read(API_RATE_PER_MINUTE, None),
+        trusted_proxies=find.read(TRUSTED_PROXIES, ()),
+        oidc_issuer=(issuer := find.read(OIDC_ISSUER, None)),
+        oidc_client_id=_given_with(issuer, OIDC_CLIENT_ID, find),
+        oidc_client_secret=_given_with(issuer, OIDC_CLIENT_SECRET, find),
         sources=find.sources,
     )
+
+
+def _given_with(issuer: str | None, setting: Setting[str], find: _Lookup) -> str | None:
+    """What an identity provider is used with, which must be there when it is. Raises SettingsError."""
+    given = find.read(setting, None)
+    if issuer is not None and given is None:
+        raise SettingsError(f"oidc_issuer is set, and {setting.name} is not; an identity provider needs both.")
+    return given
 
 
 def _at_least(days: int, setting: Setting[int], find: _Lookup) -> int:

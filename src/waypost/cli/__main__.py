@@ -40,6 +40,7 @@ COMMANDS = {
     "demo": ("demo:demo", "Watch a simulated carrier, the service and an example receiver at work."),
     "migrate": ("migrate:migrate", "Bring the database to this version."),
     "token": ("token:app", "Make, list and revoke the API tokens of an account."),
+    "sign-in-link": ("sign_in_link:sign_in_link", "Make a link that lets somebody in to the pages, once."),
     "endpoint": ("endpoint:app", "Add, test, pause and watch the endpoints that webhooks go to."),
     "shipment": ("shipment:app", "Put shipments, add what a carrier says, and show what is known."),
     "events": ("events:app", "List, follow, replay and send the events of an account."),

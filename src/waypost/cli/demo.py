@@ -3,6 +3,8 @@
 import signal
 from types import FrameType
 
+import msgspec
+
 from waypost.cli.output import CommandError, UsageError, remark, remarks, say
 from waypost.demo.play import play_for_ever, play_once
 from waypost.demo.processes import DemoError, free_port, is_free
@@ -74,7 +76,9 @@ def _view(stage: Stage) -> View:
 
 def _welcome(stage: Stage) -> list[str]:
     url, token = stage.client.url, stage.client.token
+    link = msgspec.json.decode(stage.client.call("POST", "/v1/accounts/default/sign-in-links", {}).body)
     return [
+        f"Pages  {link['url']}   (works once)",
         f"API    {url}/v1   (documentation: {url}/docs)",
         f"Shop   {stage.shop_url}",
         f"Token  {token}",

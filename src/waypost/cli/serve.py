@@ -1,9 +1,10 @@
-"""`waypost serve`: the API and delivery in one service."""
+"""`waypost serve`: the API, the pages and delivery in one service."""
 
 import uvloop
 
 from waypost.cli.flags import ServiceFlags, database_errors
 from waypost.cli.output import remark, say
+from waypost.entering import FirstLink
 from waypost.secret_files import OPERATOR_TOKEN_FILE, OperatorToken
 from waypost.service import run_service
 
@@ -22,10 +23,12 @@ def serve(*, flags: ServiceFlags | None = None) -> None:
     """
     settings = (flags or ServiceFlags()).settings()
 
-    def announce(token: OperatorToken) -> None:
+    def announce(token: OperatorToken, link: FirstLink | None) -> None:
         if token.made:
             say(f"Operator token, shown this once: {token.text}")
             remark(f"It is also in {settings.data_dir / OPERATOR_TOKEN_FILE}.")
+        if link is not None:
+            say(f"Sign in for the first time, once, within a day: {link.url}")
         remark(f"Waypost answers at {settings.local_url}. Ctrl-C stops it.")
 
     with database_errors():

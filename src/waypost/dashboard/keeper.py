@@ -9,6 +9,7 @@ from typing import Any
 from waypost.api.rates import Rate, RateLimit
 from waypost.dashboard.cookies import Cookies
 from waypost.dashboard.passwords import Passwords
+from waypost.dashboard.provider import IdentityProvider
 
 SIGN_IN = Rate(per_minute=10, burst=10)
 FORWARDED_MAX = 50  # entries of X-Forwarded-For that are looked at
@@ -24,11 +25,11 @@ class MailNotSent(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entrance:
-    """What the settings say: proxies whose X-Forwarded-For is believed, mail, and how long things are kept."""
+    """What the settings say: whose X-Forwarded-For is believed, mail, identity provider, how long things are kept."""
 
     trusted_proxies: tuple[Network, ...] = ()
     send_mail: SendMail | None = None
-    provider_name: str | None = None
+    provider: IdentityProvider | None = None
     retention_days: int = 30
     retention_days_owed: int = 90
 

@@ -31,7 +31,7 @@ class Rendering(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SendRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """One POST: `body` goes out byte for byte, `headers` as given (see `build_headers`).
+    """One request: `body` goes out byte for byte, `headers` as given (see `build_headers`). Webhooks are POSTs.
 
     `pool_key` names the endpoint: connections are shared within it and never beyond it. `timeout_s` is in seconds.
     `identity` is shown to a server that asks for a client certificate; None shows nothing. `rendering` is for the
@@ -45,6 +45,7 @@ class SendRequest(msgspec.Struct, frozen=True, kw_only=True):
     pool_key: str
     identity: ClientIdentity | None = None
     rendering: Rendering | None = None
+    method: Literal["POST", "GET"] = "POST"
 
 
 class Timings(msgspec.Struct, frozen=True, kw_only=True):

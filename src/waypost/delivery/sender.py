@@ -80,7 +80,7 @@ class Sender:
         self._next_sweep_at = 0.0
 
     async def send(self, request: SendRequest) -> AttemptResult:
-        """POST once. Never raises for what the network or the receiver does.
+        """Make one request. Never raises for what the network or the receiver does.
 
         Raises CancelledError when the calling task is cancelled; `close` ends attempts as `cancelled` instead.
         """
@@ -289,7 +289,8 @@ def _request_bytes(target: Target, request: SendRequest) -> bytes:
     lines = [f"{name}: {value}\r\n" for name, value in request.headers.items()]
     if not _OURS.isdisjoint(map(str.lower, request.headers)):
         raise ValueError("a header that belongs to the connection was given")
-    head = f"{target.head}{''.join(lines)}content-length: {len(request.body)}\r\n\r\n"
+    begins = target.head if request.method == "POST" else request.method + target.head.removeprefix("POST")
+    head = f"{begins}{''.join(lines)}content-length: {len(request.body)}\r\n\r\n"
     if head.count("\n") != len(lines) + 4 or head.count("\r") != len(lines) + 4 or "\0" in head:
         raise ValueError("a header holds a line break or NUL")
     return head.encode("ascii") + request.body

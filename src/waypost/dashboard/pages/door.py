@@ -157,7 +157,7 @@ async def _sign_in(guest: Guest, form: Typed, *, status: int = 200, with_token: 
         with_token=with_token,
         is_safe=keeper.cookies.are_safe_at(guest.request.headers.get("host", "")),
         has_people=await guest.frame.services.log.look(lambda connection, _: people.has_people(connection)),
-        provider=keeper.entrance.provider_name,
+        provider=keeper.entrance.provider.name if keeper.entrance.provider else None,
         version=__version__,
     )
 
