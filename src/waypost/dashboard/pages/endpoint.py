@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from litestar import Response, get, post
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 
 from waypost.dashboard.choices import in_words, tree
 from waypost.dashboard.endpoint_form import in_units
@@ -27,8 +27,8 @@ OVERLAPS_S = (3600, 86_400, 7 * 86_400)
 async def show_endpoint(
     visit: Visit,
     endpoint_id: str,
-    in_state: Annotated[str, Parameter(query="state")] = "",
-    of_type: Annotated[str, Parameter(query="type")] = "",
+    in_state: Annotated[str, QueryParameter(name="state")] = "",
+    of_type: Annotated[str, QueryParameter(name="type")] = "",
     shipment: str = "",
     cursor: str = "",
 ) -> Response[str]:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from litestar import Response, get, post
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 
 from waypost.dashboard.choices import in_words, tree
 from waypost.dashboard.pages.setup import WEBHOOKS, WRITE, name_of
@@ -18,7 +18,7 @@ SHOWN_MAX = 200
 
 @get(WEBHOOKS)
 async def list_webhooks(
-    visit: Visit, in_state: Annotated[str, Parameter(query="state")] = "", cursor: str = ""
+    visit: Visit, in_state: Annotated[str, QueryParameter(name="state")] = "", cursor: str = ""
 ) -> Response[str]:
     """Show the endpoints, the worst first."""
     listed = await visit.call("list_endpoints", query={"limit": SHOWN_MAX, "cursor": cursor or None})
