@@ -41,9 +41,9 @@ from waypost.log.sessions import Role
 
 
 @pytest.fixture
-def database_url(sqlite_url: str) -> str:
-    """A file: what differs between databases is tested with the log."""
-    return sqlite_url
+def database_url(request: pytest.FixtureRequest) -> str:
+    """A file, unless a test asks for another kind: what differs between databases is tested with the log."""
+    return str(request.getfixturevalue("pg_url" if getattr(request, "param", "") == "postgresql" else "sqlite_url"))
 
 
 @dataclass
