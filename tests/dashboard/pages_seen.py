@@ -21,5 +21,12 @@ class Seen:
 PAGES = (
     Seen("patterns", "/patterns"),
     Seen("sign-in", "/sign-in", signed_in=False),
+    Seen("sign-in-token", "/sign-in?with=operator", signed_in=False),
+    Seen("forgotten", "/forgotten", signed_in=False),
+    Seen("people", "/settings/account/people"),
+    Seen("tokens", "/settings/account/tokens"),
+    Seen("audit", "/settings/account/audit"),
+    Seen("retention", "/settings/account/retention"),
+    Seen("you", "/you"),
     Seen("no-page", "/there/is/no/such/page", status=404),
 )

@@ -36,7 +36,9 @@ SCOPES_OF: Mapping[Role, frozenset[str]] = {
     "setup": frozenset({Access.READ.value, Access.ENDPOINTS.value}),
 }
 # What is an operator's in the API and an owner's on a page: only ever on the owner's own account.
-OWNER_OPERATIONS = frozenset({"get_account", "patch_account", "create_token", "list_tokens", "revoke_token"})
+OWNER_OPERATIONS = frozenset(
+    {"get_account", "patch_account", "create_token", "list_tokens", "revoke_token", "list_audit"}
+)
 
 # What the link to add an endpoint leads to, and what may be done there: to the endpoints made in the same session.
 SETUP_PATHS = frozenset(
