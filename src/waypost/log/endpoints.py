@@ -19,7 +19,7 @@ from waypost.events.kinds import ENDPOINT_RESUMED
 from waypost.events.operations import EndpointStateData, endpoint_brief
 from waypost.events.patterns import Wants
 from waypost.ids import AccountId, EndpointId
-from waypost.log import auditing, signing_keys
+from waypost.log import auditing, hours, signing_keys
 from waypost.log.appending import append_event
 from waypost.log.auditing import Actor
 from waypost.log.cursors import page_of, read_name_cursor
@@ -144,6 +144,7 @@ def delete_endpoint(account_id: AccountId, endpoint_id: EndpointId) -> Unit[None
     def work(tx: Tx) -> None:
         read_endpoint(tx.connection, tx.vault, account_id, endpoint_id)
         _changed_with_copies(tx, account_id, endpoint_id)
+        hours.put_away(tx, account_id, endpoint_id)
         tx.connection.execute(delete(endpoints).where(_one(account_id, endpoint_id)))
 
     return Unit(account_id, work)

@@ -34,6 +34,7 @@ from sqlalchemy import (
 
 from waypost.events.kinds import ENDPOINT_FAILING, ENDPOINT_RESUMED, ENDPOINT_SUSPENDED
 from waypost.ids import AccountId, EndpointId
+from waypost.log import hours
 from waypost.log.appending import append_event
 from waypost.log.database import database_clock, execute_many, insert_into
 from waypost.log.endpoints import REPLAY_PREFIX, no_endpoint, read_endpoints
@@ -324,8 +325,8 @@ def persist(writes: Sequence[EndpointWrite]) -> Unit[set[Name]]:
             write for write in writes if stored.get((write.account_id, write.endpoint_id), (None,))[0] == write.epoch
         ]
         versions = {name: row[1] for name, row in stored.items()}
-        _store_endpoints(tx, good, versions)
-        _store_rows(tx, good)
+        counted = _store_rows(tx, good, stored)
+        _store_endpoints(tx, good, versions, counted)
         for write in good:
             outdated = write.standing is not None and not _is_current(write, write.standing, versions)
             for announcement in write.announcements:
@@ -336,17 +337,22 @@ def persist(writes: Sequence[EndpointWrite]) -> Unit[set[Name]]:
     return Unit(NO_ACCOUNT, work, others=tuple(write.account_id for write in writes if write.announcements))
 
 
-def _lock_endpoints(tx: Tx, names: set[Name]) -> dict[Name, tuple[int, int]]:
-    """Lock these endpoints in one order for every process; give their epochs and how often they were resumed."""
-    in_order, found = sorted(names), dict[Name, tuple[int, int]]()
+def _lock_endpoints(tx: Tx, names: set[Name]) -> dict[Name, tuple[int, int, int | None, str | None]]:
+    """Lock these endpoints in one order for every process.
+
+    Gives their epochs, how often they were resumed, and what their running hours hold.
+    """
+    in_order, found = sorted(names), dict[Name, tuple[int, int, int | None, str | None]]()
     for start in range(0, len(in_order), NAMES_A_STATEMENT):
         some = {"names": in_order[start : start + NAMES_A_STATEMENT]}
-        found |= {(row[0], row[1]): (row[2], row[3]) for row in tx.connection.execute(locked_epochs(), some)}
+        found |= {(row[0], row[1]): tuple(row[2:]) for row in tx.connection.execute(locked_epochs(), some)}
     return found
 
 
-def _store_endpoints(tx: Tx, writes: Sequence[EndpointWrite], versions: dict[Name, int]) -> None:
-    """Set cursors and standings: one statement for those with both, and one for those with either."""
+def _store_endpoints(
+    tx: Tx, writes: Sequence[EndpointWrite], versions: dict[Name, int], counted: Mapping[Name, Mapping[str, object]]
+) -> None:
+    """Set cursors, standings and counts: one statement for each set of columns."""
     rows_by_columns: dict[tuple[str, ...], list[dict[str, Any]]] = {}
     for write in writes:
         row = _of(write)
@@ -354,6 +360,7 @@ def _store_endpoints(tx: Tx, writes: Sequence[EndpointWrite], versions: dict[Nam
             row["cursor"] = write.cursor
         if write.standing is not None and _is_current(write, write.standing, versions):
             row |= _standing_columns(write.standing)
+        row |= counted.get((write.account_id, write.endpoint_id), {})
         if len(row) > len(_of(write)):
             rows_by_columns.setdefault(tuple(row), []).append(row)
     for rows in rows_by_columns.values():
@@ -377,14 +384,19 @@ def _standing_columns(standing: Standing) -> dict[str, object]:
     }
 
 
-def _store_rows(tx: Tx, writes: Sequence[EndpointWrite]) -> None:
-    """Write attempts and pending rows. All of it may come a second time, after an answer that was lost."""
+def _store_rows(
+    tx: Tx, writes: Sequence[EndpointWrite], running: Mapping[Name, tuple[Any, ...]]
+) -> dict[Name, dict[str, object]]:
+    """Write attempts and pending rows, and give the columns that count the attempts.
+
+    All of it may come a second time, after an answer that was lost: then everything is there already, or nothing is.
+    """
     called_back = _called_back(tx, writes)
     tried = [_attempt_row(write, attempt) for write in writes for attempt in write.attempts]
     for row in tried:
         if row["verdict"] == "retrying" and _place(row) in called_back:
             row["verdict"] = "failed"
-    execute_many(tx.connection, insert_attempts(tx.dialect), tried)
+    is_new = execute_many(tx.connection, insert_attempts(tx.dialect), tried) == len(tried)
     if tried:
         stored = ((row["account_id"], row["endpoint_id"], row["position"]) for row in tried)
         blank_late_answers(tx, stored, min(row["started_at"] for row in tried))
@@ -402,6 +414,7 @@ def _store_rows(tx: Tx, writes: Sequence[EndpointWrite]) -> None:
     execute_many(tx.connection, count_on(), asked_anew)
     together = [_folded_row(write, position, into) for write in writes for position, into in write.folded]
     execute_many(tx.connection, put_folded(tx.dialect), together)
+    return hours.count_on(tx, tried, running) if is_new else {}
 
 
 def _called_back(tx: Tx, writes: Sequence[EndpointWrite]) -> set[tuple[AccountId, EndpointId, int]]:
@@ -506,9 +519,10 @@ def _bound_endpoint() -> Any:
 
 @cache
 def locked_epochs() -> Select[Any]:
-    """The epochs of the endpoints `:names` and how often they were resumed, locked in one order. By the primary key."""
+    """What persisting needs of the endpoints `:names`, locked in one order. By the primary key."""
     columns = endpoints.c
-    mine = select(columns.account_id, columns.endpoint_id, columns.epoch, columns.health_version)
+    mine = select(columns.account_id, columns.endpoint_id)
+    mine = mine.add_columns(columns.epoch, columns.health_version, columns.hour, columns.hour_counts)
     mine = mine.where(tuple_(columns.account_id, columns.endpoint_id).in_(bindparam("names", expanding=True)))
     return mine.order_by(columns.account_id, columns.endpoint_id).with_for_update()
 

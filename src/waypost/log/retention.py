@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 
 from waypost.ids import AccountId, EndpointId
-from waypost.log import erasure
+from waypost.log import erasure, hours
 from waypost.log.database import database_now, execute_many
 from waypost.log.keeping import Aged, Ages, Floors, cut
 from waypost.log.tables import (
@@ -145,6 +145,19 @@ def remove_folds(account_id: AccountId, through: int) -> Unit[Step]:
 
 
 # -- all else ----------------------------------------------------------------------------------------------------------
+
+
+def remove_hours(account_id: AccountId, ages: Ages) -> Unit[Step]:
+    """Remove counts of deliveries by the hour that are as old as events that left, some of them."""
+
+    def work(tx: Tx) -> Step:
+        before = hours.hour_of(tx.now_us - ages.kept_us)
+        old = tx.connection.execute(hours.old_hours(account_id, before, STEP_ROWS)).all()
+        gone = [{"of_account": account_id, "of_hour": row.hour, "of_endpoint": row.endpoint_id} for row in old]
+        execute_many(tx.connection, hours.delete_hour(), gone)
+        return Step(len(gone), 0, more=len(gone) == STEP_ROWS)
+
+    return Unit(account_id, work)
 
 
 def remove_answers(account_id: AccountId, older_than_us: int) -> Unit[Step]:

@@ -195,6 +195,8 @@ endpoints = Table(
     Column("failing_since", INSTANT),
     Column("last_success_at", INSTANT),
     Column("held_until", INSTANT, comment="it asked to be left alone until then"),
+    Column("hour", BigInteger, comment="since 1970, in which an attempt was last stored; those before stand apart"),
+    Column("hour_counts", TEXT, comment="of that hour: at once, after a retry, retrying, failed; with blanks between"),
     Column("replay_of", TEXT, comment="of a replay's own endpoint: the endpoint whose events go to another URL"),
     Column("owner", TEXT, comment="the worker that delivers to it"),
     Column("epoch", BigInteger, nullable=False, comment="+1 with each owner; each of its writes names it"),
@@ -210,7 +212,9 @@ endpoints = Table(
     ),
     CheckConstraint(_one_of("health", HEALTH_STATES), name="endpoints_health_known"),
     CheckConstraint("cursor >= 0 AND start_position >= 0", name="endpoints_cursor_counts_up"),
+    CheckConstraint("(hour IS NULL) = (hour_counts IS NULL)", name="endpoints_hour_whole"),
 )
+Index("endpoints_by_hour", endpoints.c.account_id, endpoints.c.hour)
 Index("endpoints_by_owner", endpoints.c.owner, endpoints.c.account_id, endpoints.c.endpoint_id)
 Index(
     "endpoints_of_replays",
@@ -263,6 +267,14 @@ Index(
     endpoint_secrets.c.secret_id,
     sqlite_where=text("public_key IS NOT NULL"),
     postgresql_where=text("public_key IS NOT NULL"),
+)
+
+Index(
+    "endpoint_secrets_ending",
+    endpoint_secrets.c.account_id,
+    endpoint_secrets.c.expires_at,
+    sqlite_where=text("expires_at IS NOT NULL"),
+    postgresql_where=text("expires_at IS NOT NULL"),
 )
 
 pending = Table(
@@ -342,6 +354,21 @@ Index(
     attempts.c.verdict,
     attempts.c.outcome,
     attempts.c.duration_us,
+)
+
+# What ended in each hour, counted when it was stored. No foreign key, as attempts have none.
+delivery_hours = Table(
+    "delivery_hours",
+    metadata,
+    Column("account_id", TEXT, nullable=False),
+    Column("hour", BigInteger, nullable=False, comment="since 1970, UTC"),
+    Column("endpoint_id", TEXT, nullable=False),
+    Column("at_once", BigInteger, nullable=False, comment="delivered at the first attempt"),
+    Column("later", BigInteger, nullable=False, comment="delivered after a retry"),
+    Column("retrying", BigInteger, nullable=False, comment="attempts that failed and are made again"),
+    Column("failed", BigInteger, nullable=False, comment="final failures"),
+    PrimaryKeyConstraint("account_id", "hour", "endpoint_id", name="delivery_hours_pk"),
+    sqlite_with_rowid=False,
 )
 
 replays = Table(
@@ -478,6 +505,13 @@ intake_messages = Table(
 )
 Index(
     "intake_messages_by_source", intake_messages.c.account_id, intake_messages.c.source_id, intake_messages.c.message_id
+)
+Index(
+    "intake_messages_refused",
+    intake_messages.c.account_id,
+    intake_messages.c.message_id,
+    sqlite_where=text("state = 'refused'"),
+    postgresql_where=text("state = 'refused'"),
 )
 Index("intake_messages_by_age", intake_messages.c.account_id, intake_messages.c.received_at)
 

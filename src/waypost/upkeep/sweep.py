@@ -87,6 +87,7 @@ class Sweep:
         events, through = await self._remove_events(account_id)
         attempts = sum([await self._remove_attempts(account_id, one, through) for one in found.tried])
         await self._all(lambda: retention.remove_folds(account_id, through))
+        await self._all(lambda: retention.remove_hours(account_id, self._ages))
         answers = await self._all(lambda: retention.remove_answers(account_id, KEPT_US))
         messages = await self._all(lambda: retention.remove_messages(account_id, self._ages))
         if events or attempts or answers or messages:

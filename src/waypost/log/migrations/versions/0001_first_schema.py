@@ -95,6 +95,18 @@ def upgrade() -> None:
     op.create_index("audit_by_actor", "audit", ["account_id", "actor_id", "audit_id"], unique=False)
     op.create_index("audit_by_subject", "audit", ["account_id", "subject", "audit_id"], unique=False)
     op.create_table(
+        "delivery_hours",
+        sa.Column("account_id", TEXT, nullable=False),
+        sa.Column("hour", sa.BigInteger(), nullable=False, comment="since 1970, UTC"),
+        sa.Column("endpoint_id", TEXT, nullable=False),
+        sa.Column("at_once", sa.BigInteger(), nullable=False, comment="delivered at the first attempt"),
+        sa.Column("later", sa.BigInteger(), nullable=False, comment="delivered after a retry"),
+        sa.Column("retrying", sa.BigInteger(), nullable=False, comment="attempts that failed and are made again"),
+        sa.Column("failed", sa.BigInteger(), nullable=False, comment="final failures"),
+        sa.PrimaryKeyConstraint("account_id", "hour", "endpoint_id", name="delivery_hours_pk"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
         "event_keys",
         sa.Column("account_id", TEXT, nullable=False),
         sa.Column("key", TEXT, nullable=False),
@@ -169,6 +181,14 @@ def upgrade() -> None:
         sa.Column("erased_at", sa.BigInteger(), nullable=True),
         sa.CheckConstraint("state IN ('accepted', 'refused')", name="intake_messages_state_known"),
         sa.PrimaryKeyConstraint("account_id", "message_id", name="intake_messages_pk"),
+    )
+    op.create_index(
+        "intake_messages_refused",
+        "intake_messages",
+        ["account_id", "message_id"],
+        unique=False,
+        sqlite_where=sa.text("state = 'refused'"),
+        postgresql_where=sa.text("state = 'refused'"),
     )
     op.create_index("intake_messages_by_age", "intake_messages", ["account_id", "received_at"], unique=False)
     op.create_index(
@@ -284,6 +304,18 @@ def upgrade() -> None:
         sa.Column("last_success_at", sa.BigInteger(), nullable=True),
         sa.Column("held_until", sa.BigInteger(), nullable=True, comment="it asked to be left alone until then"),
         sa.Column(
+            "hour",
+            sa.BigInteger(),
+            nullable=True,
+            comment="since 1970, in which an attempt was last stored; those before stand apart",
+        ),
+        sa.Column(
+            "hour_counts",
+            TEXT,
+            nullable=True,
+            comment="of that hour: at once, after a retry, retrying, failed; with blanks between",
+        ),
+        sa.Column(
             "replay_of",
             TEXT,
             nullable=True,
@@ -295,6 +327,7 @@ def upgrade() -> None:
         sa.Column("updated_at", sa.BigInteger(), nullable=False),
         sa.CheckConstraint("health IN ('active', 'failing', 'suspended')", name="endpoints_health_known"),
         sa.CheckConstraint("cursor >= 0 AND start_position >= 0", name="endpoints_cursor_counts_up"),
+        sa.CheckConstraint("(hour IS NULL) = (hour_counts IS NULL)", name="endpoints_hour_whole"),
         sa.ForeignKeyConstraint(["account_id"], ["accounts.account_id"], name="endpoints_account_fk"),
         sa.ForeignKeyConstraint(
             ["account_id", "replay_of"],
@@ -304,6 +337,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("account_id", "endpoint_id", name="endpoints_pk"),
     )
+    op.create_index("endpoints_by_hour", "endpoints", ["account_id", "hour"], unique=False)
     op.create_index("endpoints_by_owner", "endpoints", ["owner", "account_id", "endpoint_id"], unique=False)
     op.create_index(
         "endpoints_of_replays",
@@ -423,6 +457,14 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("account_id", "endpoint_id", "secret_id", name="endpoint_secrets_pk"),
         sqlite_with_rowid=False,
+    )
+    op.create_index(
+        "endpoint_secrets_ending",
+        "endpoint_secrets",
+        ["account_id", "expires_at"],
+        unique=False,
+        sqlite_where=sa.text("expires_at IS NOT NULL"),
+        postgresql_where=sa.text("expires_at IS NOT NULL"),
     )
     op.create_index(
         "endpoint_secrets_published",
