@@ -117,7 +117,7 @@ async def show_shipment(
     shipment = await visit.call("get_shipment", path=path)
     listed = await visit.call("list_shipment_events", path=path, query={"limit": EVENTS_SHOWN_MAX})
     told = await _told(visit, shipment["id"])
-    moments = _journey(visit, listed["items"], told)
+    moments = _journey(visit, shipment["status"], listed["items"], told)
     if view == "status":
         moments = [moment for moment in moments if moment["kind"] in ("moved", "now", "trouble")]
     return visit.page(
@@ -160,27 +160,28 @@ async def _told(visit: Visit, shipment_id: str) -> list[dict[str, Any]]:
 
 
 def _journey(
-    visit: Visit, events: Sequence[Mapping[str, Any]], told: Sequence[Mapping[str, Any]]
+    visit: Visit, status: str, events: Sequence[Mapping[str, Any]], told: Sequence[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
     """Give the moments of a journey, the newest first: the events of one report stand together."""
     groups: list[list[Mapping[str, Any]]] = []
     for event in events:
-        if groups and _report_of(groups[-1][0]) == _report_of(event):
+        if groups and _is_one_report(groups[-1], event):
             groups[-1].append(event)
         else:
             groups.append([event])
     moments = [_moment(visit, group, told) for group in groups]
     moments.sort(key=lambda moment: moment["at"], reverse=True)
-    newest = next((moment for moment in moments if moment["kind"] == "moved"), None)
+    here = SHIPMENT_STATUS + status
+    newest = next((one for one in moments if any(kind == here for _, kind, _ in one["events"])), None)
     if newest is not None:
         newest["kind"] = "now"
     return moments
 
 
-def _report_of(event: Mapping[str, Any]) -> object:
-    """What the events of one report have in common."""
-    scan = event["data"].get("tracking_event")
-    return scan["id"] if scan else event["recorded_at"]
+def _is_one_report(group: Sequence[Mapping[str, Any]], event: Mapping[str, Any]) -> bool:
+    """Whether an event was made by the same report, and of the same scan if both are of one."""
+    scans = {one["data"]["tracking_event"]["id"] for one in (*group, event) if one["data"].get("tracking_event")}
+    return group[0]["recorded_at"] == event["recorded_at"] and len(scans) <= 1
 
 
 def _moment(visit: Visit, group: Sequence[Mapping[str, Any]], told: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
