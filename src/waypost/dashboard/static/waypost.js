@@ -346,6 +346,8 @@ class Part {
   get isInUse() {
     const { section } = this;
     if (section.querySelector("details.menu[open], dialog[open]")) return true;
+    // A button that is replaced between press and release is never clicked.
+    if (section.querySelector(":is(a, button, summary, input, select, label):hover")) return true;
     if (section.contains(document.activeElement) && !document.activeElement.matches("[data-hold], [data-show-new]")) {
       return true;
     }
