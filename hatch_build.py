@@ -108,7 +108,8 @@ def _licences(packages: Path) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """Give what npm said last, or what kept it from running."""
-    if isinstance(error, subprocess.CalledProcessError):
-        return " ".join(str(error.stderr or error.stdout).split())[-600:]
-    return str(error)
+    """Give what npm said first, or what kept it from running."""
+    if not isinstance(error, subprocess.CalledProcessError):
+        return str(error)
+    said = [line.removeprefix("npm error").strip() for line in str(error.stderr or error.stdout).splitlines()]
+    return "; ".join([line for line in said if line and not line.startswith("at ")][:4])
