@@ -18,7 +18,27 @@ class Seen:
     signed_in: bool = True
 
 
+WEBHOOKS = "/settings/integrations/webhooks"
+CATALOGUE = "/settings/integrations/catalogue"
+
 PAGES = (
+    Seen("webhooks", WEBHOOKS),
+    Seen("add-endpoint", f"{WEBHOOKS}/new"),
+    Seen("endpoint", WEBHOOKS + "/{endpoints[Customer portal]}"),
+    Seen("endpoint-active", WEBHOOKS + "/{endpoints[ERP production]}"),
+    Seen("endpoint-edit", WEBHOOKS + "/{endpoints[Customer portal]}/edit"),
+    Seen("endpoint-secret", WEBHOOKS + "/{endpoints[Customer portal]}/secret"),
+    Seen("delivery", WEBHOOKS + "/{endpoints[ERP production]}/deliveries/{events[shipment.status.collected]}"),
+    Seen("delivery-waiting", WEBHOOKS + "/{endpoints[Dispatch board]}/deliveries/{events[shipment.status.collected]}"),
+    Seen("shipments", "/shipments"),
+    Seen("shipments-none", "/shipments?q=nothing"),
+    Seen("shipment", "/shipments/{shipments[SO-48213]}"),
+    Seen("events", "/events"),
+    Seen("event", "/events/{events[shipment.status.collected]}"),
+    Seen("catalogue", CATALOGUE),
+    Seen("event-type", f"{CATALOGUE}/shipment.status.delivered"),
+    Seen("signature-check", "/settings/integrations/signature-check"),
+    Seen("intake", "/intake"),
     Seen("patterns", "/patterns"),
     Seen("sign-in", "/sign-in", signed_in=False),
     Seen("sign-in-token", "/sign-in?with=operator", signed_in=False),

@@ -4,11 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
+import msgspec
 from litestar import Response, get
 
 from waypost.dashboard.headlines import headline, route_of
 from waypost.dashboard.pages.setup import name_of
 from waypost.dashboard.pages.shipments import ENDPOINTS_SHOWN_MAX
+from waypost.dashboard.rendering import HEADERS
 from waypost.dashboard.visit import Visit
 from waypost.errors import BadRequest, NotFound
 
@@ -103,6 +105,14 @@ async def show_type(visit: Visit, event_type: str) -> Response[str]:
     )
 
 
+@get(f"{CATALOGUE}/{{event_type:str}}/schema")
+async def show_schema(visit: Visit, event_type: str) -> Response[bytes]:
+    """Give the JSON Schema of a type, for programs."""
+    shown = await visit.call("get_event_type", path={"type": event_type})
+    body = msgspec.json.format(msgspec.json.encode(shown["schema"]), indent=2)
+    return Response(body, media_type="application/schema+json", headers=HEADERS)
+
+
 def fields_of(schema: Mapping[str, Any]) -> Sequence[tuple[str, str, str]]:
     """Give the members of the event's `data` as name, type and meaning."""
     data = resolved(schema, schema.get("properties", {}).get("data", {}))
@@ -145,4 +155,4 @@ async def find_position(visit: Visit, position: int) -> Response[Any]:
     return visit.go(f"/events/{page['items'][0]['id']}")
 
 
-HANDLERS = [list_events, show_event, show_catalogue, show_type, find_position]
+HANDLERS = [list_events, show_event, show_catalogue, show_type, show_schema, find_position]

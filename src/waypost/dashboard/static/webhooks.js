@@ -27,18 +27,19 @@
       count(tree, box.dataset.all);
     } else if (box.dataset.of) count(tree, box.dataset.of);
   });
-  // A tick beside the heading is no click on the heading.
-  document.addEventListener("click", (event) => { if (event.target.matches?.("[data-all]")) event.stopPropagation(); }, true);
   document.addEventListener("keydown", (event) => {
     const tree = event.target.closest?.("[data-tree]");
     if (!tree) return;
-    const stops = [...tree.querySelectorAll("summary, .branch[open] .leaf input")];
+    const stops = [...tree.querySelectorAll("summary, .branch > [open] .leaf input")];
     const here = stops.indexOf(event.target.closest("summary") ?? event.target);
     const branch = event.target.closest(".branch");
     const go = { ArrowDown: stops[here + 1], ArrowUp: stops[here - 1] }[event.key];
     if (go) go.focus();
-    else if (event.key === "ArrowRight" && branch) branch.open = true;
-    else if (event.key === "ArrowLeft" && branch) { branch.open = false; branch.querySelector("summary").focus(); }
+    else if (event.key === "ArrowRight" && branch) branch.querySelector("details").open = true;
+    else if (event.key === "ArrowLeft" && branch) {
+      branch.querySelector("details").open = false;
+      branch.querySelector("summary").focus();
+    }
     else if (event.key === " " && event.target.matches("summary")) branch.querySelector("[data-all]").click();
     else return;
     event.preventDefault();
