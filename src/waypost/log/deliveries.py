@@ -90,6 +90,14 @@ def delivery_at(connection: Connection, endpoint: EndpointRecord, position: int)
     return delivery
 
 
+def deliveries_at(connection: Connection, endpoint: EndpointRecord, positions: Sequence[int]) -> list[Delivery]:
+    """Give how the events at these positions stand at an endpoint, in the same order; `skipped` if not asked for.
+
+    What has left by age is left out.
+    """
+    return _deliveries(connection, endpoint, positions, skipped=True)
+
+
 def read_stats(connection: Connection, account_id: AccountId, endpoint_id: EndpointId, since: int) -> Stats:
     """Count an endpoint's attempts since `since` (Unix microseconds) and give the quantiles of its answers' times."""
     by_verdict: dict[str, int] = {}

@@ -123,3 +123,11 @@ def count_of_type(account_id: AccountId, type_name: str, after: int, through: in
     some = select(columns.position).where(columns.account_id == account_id, columns.type == type_name)
     some = some.where(columns.position > after, columns.position <= through).limit(limit)
     return select(func.count()).select_from(some.subquery())
+
+
+def count_of_log(account_id: AccountId, after: int, through: int, limit: int) -> Select[int]:
+    """How many events lie in (`after`, `through`], counted to `limit`. Walks the primary key."""
+    columns = events.c
+    some = select(columns.position).where(columns.account_id == account_id)
+    some = some.where(columns.position > after, columns.position <= through).limit(limit)
+    return select(func.count()).select_from(some.subquery())

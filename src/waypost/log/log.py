@@ -34,10 +34,12 @@ from waypost.log import (
     shipments,
     sources,
 )
+from waypost.log import overview as overview_reads
 from waypost.log.accept import AcceptReport
 from waypost.log.committing import unavailable
 from waypost.log.database import READERS, Database, DatabaseProblem, open_database, reachable
 from waypost.log.group import Committed, Request
+from waypost.log.overview import Activity, Day, Overview, Window
 from waypost.log.records import (
     Accepted,
     Account,
@@ -64,6 +66,7 @@ from waypost.log.records import (
 )
 from waypost.log.shipments import ShipmentFilter
 from waypost.log.signing_keys import PublicKey, list_public_keys
+from waypost.log.told import Told, ToldCount, count_told, read_told
 from waypost.log.transaction import Once, Unit
 from waypost.log.vault import Vault, WrongKey
 from waypost.log.writer import Listener, Writer
@@ -88,7 +91,7 @@ class Log:
         self._vault = vault
         self._writer = Writer(database, clock, ids, vault)
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="waypost-reader")
-        self._counts = owed.Counts()
+        self._memory = overview_reads.Memory()
         # A SQLite file is this process's alone, so it knows of every revocation; elsewhere the database is asked.
         self._principals: dict[bytes, Principal] | None = {} if database.is_sqlite else None
         self._writer.on_commit(self._forget_tokens)
@@ -295,7 +298,9 @@ class Log:
     async def waiting(self, account_id: AccountId, endpoint_id: EndpointId) -> Waiting:
         """Give how many events wait for an endpoint, those in retry included: exact up to 10,000."""
         return await self._of_endpoint(
-            account_id, endpoint_id, lambda connection, endpoint: owed.waiting(connection, self._counts, endpoint)
+            account_id,
+            endpoint_id,
+            lambda connection, endpoint: owed.waiting(connection, self._memory.counts, endpoint),
         )
 
     async def waiting_from(self, account_id: AccountId, wants: Wants, start: str | int | datetime) -> Waiting:
@@ -346,6 +351,50 @@ class Log:
         return await self._read(
             lambda connection: deliveries.read_stats(connection, account_id, endpoint_id, to_micros(since))
         )
+
+    # -- figures for pages
+
+    async def overview(self, account_id: AccountId, window: Window) -> Overview:
+        """Give how an account fares, in the numbers of its overview."""
+        return await self._read(
+            lambda connection: overview_reads.read_overview(connection, self._vault, self._memory, account_id, window)
+        )
+
+    async def activity(
+        self, account_id: AccountId, endpoint_id: EndpointId, hours: Sequence[int], now: datetime
+    ) -> Activity:
+        """Give how an endpoint fared between each two of `hours` (since 1970, UTC), or raise NotFound."""
+        return await self._of_endpoint(
+            account_id,
+            endpoint_id,
+            lambda connection, endpoint: overview_reads.read_activity(
+                connection, self._memory, endpoint, hours, to_micros(now)
+            ),
+        )
+
+    async def days_of(
+        self, account_id: AccountId, endpoint_ids: Sequence[EndpointId], now: datetime
+    ) -> dict[EndpointId, Day]:
+        """Give the last 24 hours of some endpoints; one that does not exist is left out."""
+
+        def read(connection: Connection) -> dict[EndpointId, Day]:
+            names = [(account_id, endpoint_id) for endpoint_id in endpoint_ids]
+            records = endpoints.read_endpoints(connection, self._vault, names)
+            days = overview_reads.days_of(connection, self._memory, account_id, records, to_micros(now))
+            return {record.endpoint_id: day for record, day in zip(records, days, strict=True)}
+
+        return await self._read(read)
+
+    async def told(self, account_id: AccountId, positions: Sequence[int]) -> Told:
+        """Give how some events, by their positions in the log, stand at each endpoint."""
+        return await self._read(lambda connection: read_told(connection, self._vault, account_id, positions))
+
+    async def count_told(self, account_id: AccountId, positions: Sequence[int]) -> dict[int, ToldCount] | None:
+        """Count at how many endpoints some events got through, of how many that want them.
+
+        None where there are too many endpoints to say.
+        """
+        return await self._read(lambda connection: count_told(connection, account_id, positions))
 
     # -- replays
 

@@ -1,0 +1,237 @@
+"""Who is behind: endpoints in trouble or with much before them, what waits for each, and when it was recorded.
+
+One walk over the account's endpoints finds them. What waits is counted for so many of them and no more, by the indexes
+and with the counts that are remembered (owed.py), so that a page costs the same after a year of events.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Select, and_, func, or_, select
+
+from waypost.clock import from_micros
+from waypost.events import patterns
+from waypost.events.patterns import Matcher
+from waypost.ids import AccountId, EndpointId
+from waypost.log import owed
+from waypost.log.endpoints import read_endpoints
+from waypost.log.events import read_events_after
+from waypost.log.matching import positions_of_types
+from waypost.log.owed import Counts, types_of_account
+from waypost.log.records import EndpointRecord, Waiting
+from waypost.log.tables import endpoints, events, pending
+from waypost.log.vault import Vault
+
+COUNTED_MAX = 40  # endpoints whose waiting events are counted for one page
+LOOKED_AT_MAX = 20  # events past a cursor, to find the first that is wanted
+POSITIONS_MAX = 20_000  # waiting events that are sorted into bins one by one
+GRACE_US = 60_000_000  # cursors of those who rest are stored in turn, each within half a minute
+ORDER = {"suspended": 0, "failing": 1, "paused": 2, "active": 3}
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """An endpoint with the events that wait for it. `oldest_at` is when the first of them was recorded."""
+
+    endpoint: EndpointRecord
+    waiting: Waiting
+    oldest_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """How the endpoints of an account stand: how many are in each state, and those that are behind, worst first.
+
+    `more` says that others are behind too, which were not counted.
+    """
+
+    states: Mapping[str, int]
+    held: tuple[Held, ...]
+    more: bool
+
+    @property
+    def waiting(self) -> Waiting:
+        """What waits at all of them."""
+        count = sum(one.waiting.count for one in self.held)
+        return Waiting(count, self.more or any(one.waiting.more for one in self.held))
+
+    @property
+    def waiting_at(self) -> int:
+        """At how many of them something waits."""
+        return sum(one.waiting.count > 0 for one in self.held)
+
+    @property
+    def oldest_at(self) -> datetime | None:
+        """When the oldest event was recorded that waits somewhere."""
+        return min((one.oldest_at for one in self.held if one.oldest_at is not None), default=None)
+
+    @property
+    def endpoints(self) -> int:
+        """How many endpoints there are."""
+        return sum(self.states.values())
+
+
+def read_behind(
+    connection: Connection, vault: Vault, counts: Counts, account_id: AccountId, settled_before: int
+) -> Behind:
+    """Give how the endpoints of an account stand.
+
+    An active one is behind when an event before `settled_before` (a position, of a minute ago) is not settled there.
+    """
+    states = dict.fromkeys(ORDER, 0)
+    for is_paused, health, count in connection.execute(states_of(account_id)):
+        states["paused" if is_paused else health] += count
+    rows = connection.execute(endpoints_behind(account_id, settled_before - 1)).all()
+    ranked = sorted(rows, key=lambda row: (ORDER["paused" if row.is_paused else row.health], row.endpoint_id))
+    names = {EndpointId(row.endpoint_id): place for place, row in enumerate(ranked[:COUNTED_MAX])}
+    for endpoint_id in _with_pending(connection, account_id, COUNTED_MAX - len(names)):
+        names.setdefault(endpoint_id, len(names))
+    records = read_endpoints(connection, vault, [(account_id, name) for name in names])
+    records = [record for record in records if record.replay_of is None]
+    records.sort(key=lambda record: (ORDER[record.state], names[record.endpoint_id]))
+    held = tuple(_held(connection, counts, record) for record in records)
+    troubled = [one for one in held if one.waiting.count or one.endpoint.state != "active"]
+    return Behind(states, tuple(troubled), more=len(ranked) > COUNTED_MAX)
+
+
+def _with_pending(connection: Connection, account_id: AccountId, limit: int) -> list[EndpointId]:
+    """Endpoints that wait for a retry, with one step through the primary key for each."""
+    found: list[EndpointId] = []
+    columns = pending.c
+    while len(found) < limit:
+        following = select(func.min(columns.endpoint_id)).where(columns.account_id == account_id)
+        name = connection.execute(following.where(columns.endpoint_id > (found[-1] if found else ""))).scalar()
+        if name is None:
+            break
+        found.append(EndpointId(name))
+    return found
+
+
+def _held(connection: Connection, counts: Counts, endpoint: EndpointRecord) -> Held:
+    waiting = owed.waiting(connection, counts, endpoint)
+    return Held(endpoint, waiting, oldest_waiting_at(connection, endpoint) if waiting.count else None)
+
+
+def oldest_waiting_at(connection: Connection, endpoint: EndpointRecord) -> datetime | None:
+    """Give when the first event was recorded that is not settled: pending, or wanted past the cursor."""
+    retried = connection.execute(first_pending_at(endpoint.account_id, endpoint.endpoint_id)).scalar()
+    if retried is not None:
+        return from_micros(retried)
+    rows = read_events_after(connection, endpoint.account_id, endpoint.cursor, LOOKED_AT_MAX)
+    judge = owed.Judge(endpoint.versions)
+    first = next((row for row in rows if judge.wants(row)), rows[0] if rows else None)
+    return None if first is None else from_micros(first.recorded_at)
+
+
+# -- by time -----------------------------------------------------------------------------------------------------------
+
+
+def waiting_between(
+    connection: Connection, account_id: AccountId, waiters: Sequence[EndpointRecord], bounds: Sequence[int]
+) -> list[int]:
+    """Give how many events wait for at least one of `waiters`, by the bin in which their positions lie.
+
+    Bin i holds the positions from `bounds[i]` up to, not including, `bounds[i + 1]`. Where a filter has to see the
+    shipments, an event counts that has a type that is wanted. Past POSITIONS_MAX events, the newest are not sorted by
+    their types any more, and count.
+    """
+    made = [0] * (len(bounds) - 1)
+    if not waiters or bounds[0] >= bounds[-1]:
+        return made
+    types = types_of_account(connection, account_id)
+    for low, names in _from_where(waiters, types).items():
+        after, through = max(low, bounds[0] - 1), bounds[-1] - 1
+        if after >= through:
+            continue
+        if len(names) == len(types):
+            _count_all(made, bounds, after + 1, through)
+            continue
+        wanted = positions_of_types(account_id, names, after, through).limit(POSITIONS_MAX)
+        positions = connection.execute(wanted).scalars().all()
+        _count(made, bounds, positions)
+    _count(made, bounds, _pending_between(connection, account_id, waiters, bounds, types))
+    return made
+
+
+def _from_where(waiters: Sequence[EndpointRecord], types: Sequence[str]) -> dict[int, list[str]]:
+    """By the lowest cursor of those who want it: the types of which everything past it still waits for somebody."""
+    matchers = [(waiter.cursor, patterns.compile(waiter.wants)) for waiter in waiters]
+    lows: dict[int, list[str]] = {}
+    for name in types:
+        cursors = [cursor for cursor, matcher in matchers if _may_want(matcher, name)]
+        if cursors:
+            lows.setdefault(min(cursors), []).append(name)
+    return lows
+
+
+def _may_want(matcher: Matcher, name: str) -> bool:
+    return matcher.needs_body(name) or matcher(name, b"")
+
+
+def _count_all(made: list[int], bounds: Sequence[int], first: int, last: int) -> None:
+    """Every position from `first` to `last` waits: positions have no gaps."""
+    for place in range(len(made)):
+        made[place] += max(0, min(bounds[place + 1] - 1, last) - max(bounds[place], first) + 1)
+
+
+def _count(made: list[int], bounds: Sequence[int], positions: Iterable[int]) -> None:
+    for position in positions:
+        made[bisect_right(bounds, position) - 1] += 1
+
+
+def _pending_between(
+    connection: Connection,
+    account_id: AccountId,
+    waiters: Sequence[EndpointRecord],
+    bounds: Sequence[int],
+    types: Sequence[str],
+) -> list[int]:
+    """Positions that wait for a retry and are not counted by anybody's cursor yet."""
+    low_of = {name: low for low, names in _from_where(waiters, types).items() for name in names}
+    ids = [waiter.endpoint_id for waiter in waiters]
+    rows = connection.execute(pending_in(account_id, ids, bounds[0], bounds[-1] - 1)).all()
+    return sorted({row.position for row in rows if row.position <= low_of.get(row.type, bounds[-1])})
+
+
+# -- statements --------------------------------------------------------------------------------------------------------
+
+
+def states_of(account_id: AccountId) -> Select[Any]:
+    """How many endpoints are in each state, without those of replays. Walks the account's part of the primary key."""
+    columns = endpoints.c
+    is_paused = columns.paused_at.is_not(None)
+    mine = select(is_paused.label("is_paused"), columns.health, func.count())
+    mine = mine.where(columns.account_id == account_id, columns.replay_of.is_(None))
+    return mine.group_by(is_paused, columns.health)
+
+
+def endpoints_behind(account_id: AccountId, settled: int) -> Select[Any]:
+    """The endpoints in trouble, and those that did not settle `settled`. Walks the account's part of the primary key.
+
+    A replay's own endpoint is left out.
+    """
+    columns = endpoints.c
+    is_paused = columns.paused_at.is_not(None)
+    mine = select(columns.endpoint_id, is_paused.label("is_paused"), columns.health)
+    mine = mine.where(columns.account_id == account_id, columns.replay_of.is_(None))
+    return mine.where(or_(is_paused, columns.health != "active", columns.cursor < settled))
+
+
+def first_pending_at(account_id: AccountId, endpoint_id: EndpointId) -> Select[Any]:
+    """When the first event was recorded that waits for a retry. Walks the primary key of pending."""
+    columns = pending.c
+    same = and_(events.c.account_id == columns.account_id, events.c.position == columns.position)
+    mine = select(events.c.recorded_at).select_from(pending.join(events, same))
+    mine = mine.where(columns.account_id == account_id, columns.endpoint_id == endpoint_id, columns.state != "resend")
+    return mine.order_by(columns.position).limit(1)
+
+
+def pending_in(account_id: AccountId, endpoint_ids: Sequence[str], first: int, last: int) -> Select[Any]:
+    """What waits for a retry between two positions, at these endpoints, at most so much. Walks the primary key."""
+    columns = pending.c
+    mine = select(columns.position, columns.type).where(columns.account_id == account_id)
+    mine = mine.where(columns.endpoint_id.in_(list(endpoint_ids)), columns.state != "resend")
+    return mine.where(columns.position >= first, columns.position <= last).limit(POSITIONS_MAX)
