@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from argon2 import PasswordHasher
 
 from api.asgi_client import Client
 from api.conftest import ManualClock, QuietDelivery, clock, delivery, services  # noqa: F401 - fixtures
@@ -36,6 +37,8 @@ from service_process import Receiver, Service
 from waypost.api.app import Application, create_app
 from waypost.api.services import Services
 from waypost.dashboard.app import create_dashboard
+from waypost.dashboard.keeper import Entrance
+from waypost.dashboard.passwords import Passwords
 from waypost.log import Log
 from waypost.log.sessions import Role
 
@@ -74,7 +77,8 @@ class Site:
 def site(services: Services, log: Log, delivery: QuietDelivery, clock: ManualClock) -> Site:  # noqa: F811
     """The application with its pages, over a log with the account `default`."""
     app = create_app(services)
-    app.show_pages(create_dashboard(app.inside))
+    quick = Passwords(PasswordHasher(time_cost=1, memory_cost=64, parallelism=1))
+    app.show_pages(create_dashboard(app.inside, Entrance(passwords=quick)))
     return Site(app, log, delivery, clock)
 
 

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
+from html.parser import HTMLParser
 from typing import Any
 from urllib.parse import urlencode
 
@@ -67,3 +68,44 @@ class Visitor:
             self.cookies.pop(name, None)
         else:
             self.cookies[name] = value.strip('"')
+
+
+class _Fields(HTMLParser):
+    """What a browser would send of a page's forms if nobody changed anything."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: dict[str, list[str]] = {}
+        self._select = ""
+        self._text: str | None = None
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        name, value = given.get("name") or "", given.get("value") or ""
+        if tag == "input" and name:
+            ticks = given.get("type") in ("checkbox", "radio")
+            if not ticks or "checked" in given:
+                self.found.setdefault(name, []).append(value)
+        elif tag == "select":
+            self._select = name
+        elif tag == "option" and self._select and ("selected" in given or self._select not in self.found):
+            self.found[self._select] = [value]
+        elif tag == "textarea" and name:
+            self._text = name
+            self.found[name] = [""]
+
+    def handle_endtag(self, tag: str) -> None:
+        self._select = "" if tag == "select" else self._select
+        self._text = None if tag == "textarea" else self._text
+
+    def handle_data(self, data: str) -> None:
+        if self._text:
+            self.found[self._text][0] += data.removeprefix("\n")
+
+
+def fields_of(reply: Reply) -> dict[str, list[str]]:
+    """Give the fields of a page's forms as they stand, without the token."""
+    parser = _Fields()
+    parser.feed(reply.body.decode())
+    parser.found.pop("csrf", None)
+    return parser.found

@@ -3,7 +3,7 @@
 import asyncio
 import ipaddress
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from waypost.api.rates import Rate, RateLimit
@@ -32,6 +32,7 @@ class Entrance:
     provider: IdentityProvider | None = None
     retention_days: int = 30
     retention_days_owed: int = 90
+    passwords: Passwords = field(default_factory=Passwords)
 
 
 class Keeper:
@@ -41,7 +42,7 @@ class Keeper:
         self.entrance = entrance
         self.public_url = public_url
         self.cookies = Cookies(public_url)
-        self.passwords = Passwords()
+        self.passwords = entrance.passwords
         self.tries = RateLimit(SIGN_IN, monotonic, "Sign-in")
 
         self._running: set[asyncio.Task[None]] = set()

@@ -14,8 +14,9 @@ AT_ONCE_MAX = 2  # each takes 64 MiB while it runs
 class Passwords:
     """Hashes and verifies. Made once."""
 
-    def __init__(self) -> None:
-        self._hasher = PasswordHasher()  # argon2id with the parameters of RFC 9106 for little memory
+    def __init__(self, hasher: PasswordHasher | None = None) -> None:
+        """Hash by `hasher`, or else with the parameters that RFC 9106 gives for little memory."""
+        self._hasher = hasher or PasswordHasher()
         self._places = asyncio.Semaphore(AT_ONCE_MAX)
         self._of_nobody: str | None = None
 
