@@ -1,6 +1,7 @@
 """Charts: whatever the numbers, nothing leaves the chart, and bars are as high as their sums."""
 
 import math
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -81,7 +82,7 @@ def test_the_usual_and_now_stay_within_the_chart(usual: list[float], now: float)
 def test_the_usual_goes_on_without_a_break(usual: list[float]) -> None:
     parts = bars([[("done", 1)]] * len(usual), usual=usual).usual
     assert (parts[0].x1, parts[-1].x2) == (0, 100)
-    for before, after in zip(parts, parts[1:], strict=False):
+    for before, after in pairwise(parts):
         assert (before.x2, before.y2) == (after.x1, after.y1)
 
 

@@ -105,7 +105,7 @@ def round_ticks(most: float, ticks_max: int = TICKS_MAX) -> list[float]:
         step = max(1.0, step)
     count = math.ceil(most / step - 1e-9)
     values = [step * n for n in range(count + 1)]
-    return [int(value) for value in values] if step >= 1 else [round(value, 10) for value in values]
+    return [int(value) for value in values] if step >= 1 else [float(f"{value:.10g}") for value in values]
 
 
 def bars(
