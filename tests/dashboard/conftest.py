@@ -39,7 +39,8 @@ from waypost.api.services import Services
 from waypost.dashboard.app import create_dashboard
 from waypost.dashboard.keeper import Entrance
 from waypost.dashboard.passwords import Passwords
-from waypost.log import Log
+from waypost.ids import AccountId, EndpointId
+from waypost.log import EndpointWrite, Log, Standing
 from waypost.log.sessions import Role
 
 
@@ -67,6 +68,13 @@ class Site:
         """Give the browser of somebody who is signed in. `role` is a portal user's."""
         opened = await a_session(self.log, who, account, role=role)
         return Visitor.with_session(self.app, opened, is_portal=who == "portal")
+
+    async def suspend(self, endpoint_id: str, account: str = "default") -> None:
+        """Let an endpoint be suspended, as its owner does after days of failures."""
+        account_id, name = AccountId(account), EndpointId(endpoint_id)
+        await self.log.take_leases("w1", 60, 100)
+        write = EndpointWrite(account_id=account_id, endpoint_id=name, epoch=1, standing=Standing(health="suspended"))
+        assert not await self.log.persist([write])  # none was refused
 
     def stranger(self) -> Visitor:
         """Give the browser of somebody who is not signed in."""

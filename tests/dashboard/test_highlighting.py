@@ -46,3 +46,9 @@ def test_json_is_indented_whatever_it_comes_as(given_value: object) -> None:
 def test_what_is_no_json_stays_as_it_is(given_value: str | bytes) -> None:
     shown = given_value if isinstance(given_value, str) else given_value.decode("utf-8", "replace")
     assert readable(given_value) == shown
+
+
+def test_text_over_several_lines_is_one_string_of_python() -> None:
+    made = str(highlight('"""Give it\nback."""\nreturn 1', "python"))
+    assert made.startswith('<span class="s">&#34;&#34;&#34;Give it\nback.&#34;&#34;&#34;</span>')
+    assert '<span class="k">return</span>' in made

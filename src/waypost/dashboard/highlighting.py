@@ -19,9 +19,9 @@ _WORDS = (
     "|if|import|in|is|let|match|namespace|new|not|or|package|pass|private|public|raise|readonly|return|static|string"
     "|switch|throw|throws|try|use|using|var|void|while|with|yield"
 )
-_STRINGS = r"""(?P<s>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')"""
+_STRINGS = r"""(?P<s>\"{3}.*?\"{3}|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')"""
 _NUMBERS = r"(?P<n>\b[0-9]+(?:\.[0-9]+)?\b|\b(?:True|False|None|true|false|null|nil)\b)"
-_HASH = re.compile(rf"(?P<c>\#[^\n]*)|{_STRINGS}|{_NUMBERS}|(?P<k>\b(?:{_WORDS})\b)")
+_HASH = re.compile(rf"(?P<c>\#[^\n]*)|{_STRINGS}|{_NUMBERS}|(?P<k>\b(?:{_WORDS})\b)", re.DOTALL)
 _SLASHES = re.compile(rf"(?P<c>//[^\n]*|/\*.*?\*/)|{_STRINGS}|{_NUMBERS}|(?P<k>\b(?:{_WORDS})\b)", re.DOTALL)
 _DIFF = re.compile(r"(?P<a>^\+[^\n]*)|(?P<d>^-[^\n]*)", re.MULTILINE)
 
