@@ -1,7 +1,7 @@
 """The application over a real log, with a delivery side that only notes what it is asked for."""
 
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 
 import pytest
@@ -59,10 +59,15 @@ class QuietDelivery:
 
 
 class ManualClock(SystemClock):
-    """The wall clock of this machine, and a monotonic one that a test can move."""
+    """The clocks of this machine, which a test can move: the monotonic one, and the wall clock."""
 
     def __init__(self) -> None:
         self.ahead_s = 0.0
+        self.ahead_wall_s = 0.0
+
+    def now(self) -> datetime:
+        """Give the time, with the seconds that the test added."""
+        return super().now() + timedelta(seconds=self.ahead_wall_s)
 
     def monotonic(self) -> float:
         """Give the seconds, with those that the test added."""

@@ -57,7 +57,7 @@ class Visitor:
             if line:
                 self._keep(line)
         reply = Reply(status, answer, content)
-        if (found := re.search(rb'name="csrf" value="([0-9a-f]+)"', content)) is not None:
+        if (found := re.search(rb'(?:name="csrf" value="|x-csrf-token": ")([0-9a-f]+)"', content)) is not None:
             self.csrf = found.group(1).decode()
         return reply
 

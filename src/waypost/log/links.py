@@ -30,6 +30,7 @@ LASTS: dict[LinkKind, timedelta] = {
     "invitation": timedelta(days=7),
     "password": timedelta(hours=1),
     "setup": timedelta(days=7),
+    "portal": timedelta(hours=1),
     "passkey": timedelta(minutes=5),
 }
 OPEN_SHOWN_MAX = 200
