@@ -107,6 +107,15 @@ def test_sidebar_opens_as_a_menu_on_a_phone(browser: Browser) -> None:
     page.context.close()
 
 
+def test_page_in_a_frame_fits_a_phone_in_a_colour_of_its_own(browser: Browser) -> None:
+    browser.world.call("PATCH", "/v1/accounts/default", {"portal": {"accent": "#7a1fa2"}})
+    link = browser.world.call("POST", "/v1/accounts/default/portal-links", {"user": {"id": "7", "name": "Jonas Tamm"}})
+    page = browser.open("/portal/" + link["url"].rpartition("/")[2], signed_in=False)
+    accent = page.evaluate("() => getComputedStyle(document.documentElement).getPropertyValue('--accent').trim()")
+    assert accent == "#7a1fa2"
+    look(page, "portal")
+
+
 def test_dialog_gives_the_focus_back(browser: Browser) -> None:
     page = browser.open("/patterns")
     button = page.get_by_role("button", name="Delete endpoint…")

@@ -65,3 +65,14 @@ async def test_page_that_is_missing_says_so_without_a_session(site: Site) -> Non
     assert reply.status == 404
     assert reply.headers["content-type"].startswith("text/html")
     assert b"There is no page at this address." in reply.body
+
+
+async def test_fault_of_ours_is_told_by_its_request_id_and_not_by_its_details(site: Site) -> None:
+    visitor = await site.visitor()
+    made = (await site.api.call("POST", "/v1/endpoints", {"url": "https://erp.example/hooks"})).json()
+    site.delivery.fault = RuntimeError("the inner details")
+    page = f"{WEBHOOKS}/{made['id']}"
+    reply = await visitor.post(page, {"act": "test"}, page=page, x_request_id="req_of_mine")
+    assert reply.status == 500
+    assert b"req_of_mine" in reply.body
+    assert b"inner details" not in reply.body

@@ -135,7 +135,12 @@ def _problem(request: PageRequest, error: CallerError) -> Response[Any]:
             return Response("", status_code=200, headers={**HEADERS, "hx-redirect": "/sign-in"})
         return Redirect(target, status_code=303, headers=HEADERS)
     page = frame_of(request).renderer.page(
-        "problem.html", words_for(request), zone_for(request), status=error.status, problem=error
+        "problem.html",
+        words_for(request),
+        zone_for(request),
+        status=error.status,
+        problem=error,
+        request_id=request.scope.get("waypost.request_id"),
     )
     page.headers.update({**headers_for(request.scope.get("waypost.portal")), **error.headers})  # type: ignore[arg-type]
     return page
