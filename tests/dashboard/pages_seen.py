@@ -40,6 +40,8 @@ PAGES = (
     Seen("signature-check", "/settings/integrations/signature-check"),
     Seen("intake", "/intake"),
     Seen("patterns", "/patterns"),
+    Seen("overview", "/"),
+    Seen("overview-week", "/?window=week"),
     Seen("sign-in", "/sign-in", signed_in=False),
     Seen("sign-in-token", "/sign-in?with=operator", signed_in=False),
     Seen("forgotten", "/forgotten", signed_in=False),
