@@ -50,7 +50,7 @@ def create_dashboard(inside: Inside, entrance: Entrance | None = None) -> Pages:
 
 
 def _litestar(inside: Inside, keeper: Keeper) -> Any:  # an ASGI application, if in types of its own
-    pulses = Pulses(inside.shared.services.log)
+    pulses = Pulses(inside.shared.services.log, inside.shared.services.clock)
     inside.shared.tails.close_too(pulses.close)
     return Litestar(
         route_handlers=list(_handlers()),

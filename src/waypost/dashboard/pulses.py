@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from waypost.clock import Clock
 from waypost.errors import TooManyRequests
 from waypost.ids import AccountId
 from waypost.log import Committed, Log
@@ -18,6 +19,7 @@ from waypost.log.pulse import Pulse, take_pulse
 STREAMS_PER_ACCOUNT_MAX = 100
 POLL_S = 2.0
 GATHER_S = 0.2  # after a commit, for those that follow it: what was accepted is delivered a moment later
+REST_RATIO = 20  # a look that took long, at thousands of endpoints, is followed by so many times its length of rest
 NAMES_MAX = 50  # of endpoints in one message; more are "endpoints"
 LOG, ENDPOINTS = "log", "endpoints"
 
@@ -37,8 +39,9 @@ class _Follower:
 class Pulses:
     """The open pages of all accounts. Lives on one event loop."""
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: Log, clock: Clock) -> None:
         self._log = log
+        self._clock = clock
         self._followers: dict[AccountId, set[_Follower]] = {}
         self._known: dict[AccountId, Pulse] = {}
         self._grown = asyncio.Event()
@@ -104,12 +107,15 @@ class Pulses:
 
     async def _look_again(self) -> None:
         """Look at every account that a page is open on, until none is."""
+        rest_s = GATHER_S
         while self._followers and not self._closing:
             if await _within(self._grown, POLL_S):
                 self._grown.clear()
-                await asyncio.sleep(GATHER_S)
+                await asyncio.sleep(rest_s)
+            began_s = self._clock.monotonic()
             for account_id in list(self._followers):
                 await self._look_at(account_id)
+            rest_s = max(GATHER_S, REST_RATIO * (self._clock.monotonic() - began_s))
 
     async def _look_at(self, account_id: AccountId) -> None:
         try:
