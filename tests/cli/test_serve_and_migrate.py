@@ -62,7 +62,12 @@ def test_the_first_start_prints_the_operators_token_and_the_second_does_not(tmp_
         assert service.returncode == 0
         printed.append(out)
     token = (tmp_path / "waypost-data" / "operator-token").read_text().strip()
-    assert printed == [f"Operator token, shown this once: {token}\n", ""]
+    first, second = (lines.splitlines() for lines in printed)
+    assert first[0] == f"Operator token, shown this once: {token}"
+    assert len(second) == 1  # the link for the first owner, while there is nobody
+    for line in (first[1], second[0]):
+        assert line.startswith(f"Sign in for the first time, once, within a day: http://127.0.0.1:{port}/join/")
+    assert first[1] != second[0]
 
 
 def test_ctrl_c_ends_the_service_in_good_order(tmp_path):
