@@ -127,7 +127,7 @@ def problems_of(page: Page) -> list[str]:
     return _WATCHED[page].errors
 
 
-def look(page: Page, name: str, *, pictures: bool = True, close: bool = True) -> None:
+def look(page: Page, name: str, *, pictures: bool = True, close: bool = True, weighs: bool = True) -> None:
     """Look at a page as it is now: pictures in both themes and widths, and everything that must hold of each page.
 
     The pictures are `build/screenshots/NAME-THEME-WIDTH.png`. Fails for what axe finds, for what went wrong since the
@@ -150,7 +150,7 @@ def look(page: Page, name: str, *, pictures: bool = True, close: bool = True) ->
             found.append(f"{name} {width}: is {wide} wide")
     found += problems_of(page)
     weight = page_weight(page)
-    if weight > PAGE_BYTES_MAX:
+    if weighs and weight > PAGE_BYTES_MAX:  # a page that was worked on has fetched parts anew
         found.append(f"{name}: {weight:,} bytes: {_WATCHED[page].sizes}")
     if close:
         page.context.close()

@@ -1,5 +1,6 @@
 // The form of an endpoint: the tree of events, and the fields that belong to a choice.
 "use strict";
+/* global htmx */
 (() => {
   const show = (select) => {
     const kind = select.dataset.shows;
@@ -44,7 +45,12 @@
     else return;
     event.preventDefault();
   });
-  document.addEventListener("focusin", (event) => { if (event.target.matches?.("[data-select]")) event.target.select(); });
+  document.addEventListener("focusin", (event) => {
+    if (event.target.matches?.("[data-select]")) event.target.select();
+    const type = event.target.dataset?.example;
+    const url = `/settings/integrations/webhooks/example?event_type=${encodeURIComponent(type)}`;
+    if (type) htmx.ajax("GET", url, { target: "#example", swap: "innerHTML", select: "unset" });
+  });
   document.addEventListener("htmx:afterSettle", (event) => begin(event.target.parentNode ?? document));
   begin(document);
 })();
