@@ -24,6 +24,8 @@ demo: $(STAMP) ## show shipments moving; DEMO_ARGS=--once plays the story once a
 
 test: $(STAMP) ## lint, types, import rules and every test
 	@$(MAKE) --no-print-directory lint
+	@command -v chromium chromium-browser >/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || { \
+	  echo 'Installing chromium for the tests of the pages …'; apt-get update -qq && apt-get install -y -qq chromium; }
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --site-dir build/site
 	@$(BIN)/pytest -q -n $(WORKERS) --dist loadgroup $(TEST_ARGS)
 
