@@ -14,19 +14,20 @@ from sqlalchemy import Connection, Select, and_, func, or_, select
 
 from waypost.clock import from_micros
 from waypost.events import patterns
-from waypost.events.patterns import Matcher
+from waypost.events.patterns import Matcher, Wants
 from waypost.ids import AccountId, EndpointId
 from waypost.log import owed
 from waypost.log.endpoints import read_endpoints
-from waypost.log.events import read_events_after
+from waypost.log.events import log_end, read_events_after
 from waypost.log.matching import positions_of_types
-from waypost.log.owed import Counts, types_of_account
+from waypost.log.owed import Counts
 from waypost.log.records import EndpointRecord, Waiting
 from waypost.log.tables import endpoints, events, pending
 from waypost.log.vault import Vault
 
 COUNTED_MAX = 40  # endpoints whose waiting events are counted for one page
 LOOKED_AT_MAX = 20  # events past a cursor, to find the first that is wanted
+BODIES_MAX = 1_000  # events that are looked into for one endpoint, where a filter has to see the shipments
 POSITIONS_MAX = 20_000  # waiting events that are sorted into bins one by one
 GRACE_US = 60_000_000  # cursors of those who rest are stored in turn, each within half a minute
 ORDER = {"suspended": 0, "failing": 1, "paused": 2, "active": 3}
@@ -75,11 +76,17 @@ class Behind:
 
 
 def read_behind(
-    connection: Connection, vault: Vault, counts: Counts, account_id: AccountId, settled_before: int
+    connection: Connection,
+    vault: Vault,
+    counts: Counts,
+    account_id: AccountId,
+    settled_before: int,
+    types: Sequence[str],
 ) -> Behind:
     """Give how the endpoints of an account stand.
 
     An active one is behind when an event before `settled_before` (a position, of a minute ago) is not settled there.
+    `types` are those that occur in the log.
     """
     states = dict.fromkeys(ORDER, 0)
     for is_paused, health, count in connection.execute(states_of(account_id)):
@@ -92,7 +99,12 @@ def read_behind(
     records = read_endpoints(connection, vault, [(account_id, name) for name in names])
     records = [record for record in records if record.replay_of is None]
     records.sort(key=lambda record: (ORDER[record.state], names[record.endpoint_id]))
-    held = tuple(_held(connection, counts, record) for record in records)
+    end = log_end(connection, account_id)
+    waiting = owed.waiting_of_many(connection, counts, records, end, types, BODIES_MAX)
+    oldest = _oldest_of_many(connection, account_id, [one for one, w in zip(records, waiting, strict=True) if w.count])
+    held = tuple(
+        Held(record, count, oldest.get(record.endpoint_id)) for record, count in zip(records, waiting, strict=True)
+    )
     troubled = [one for one in held if one.waiting.count or one.endpoint.state != "active"]
     return Behind(states, tuple(troubled), more=len(ranked) > COUNTED_MAX)
 
@@ -110,16 +122,32 @@ def _with_pending(connection: Connection, account_id: AccountId, limit: int) -> 
     return found
 
 
-def _held(connection: Connection, counts: Counts, endpoint: EndpointRecord) -> Held:
-    waiting = owed.waiting(connection, counts, endpoint)
-    return Held(endpoint, waiting, oldest_waiting_at(connection, endpoint) if waiting.count else None)
+def _oldest_of_many(
+    connection: Connection, account_id: AccountId, records: Sequence[EndpointRecord]
+) -> dict[str, datetime | None]:
+    """When the first event was recorded that waits for each: some at one cursor wait for the same."""
+    ids = [record.endpoint_id for record in records]
+    found: dict[str, datetime | None] = {}
+    for row in connection.execute(first_pending_of(account_id, ids)) if ids else ():
+        found[row.endpoint_id] = from_micros(row.recorded_at)
+    alike: dict[tuple[int, Wants], datetime | None] = {}
+    for record in records:
+        if record.endpoint_id not in found:
+            basis = (record.cursor, record.wants)
+            if basis not in alike:
+                alike[basis] = _first_past_cursor_at(connection, record)
+            found[record.endpoint_id] = alike[basis]
+    return found
 
 
 def oldest_waiting_at(connection: Connection, endpoint: EndpointRecord) -> datetime | None:
     """Give when the first event was recorded that is not settled: pending, or wanted past the cursor."""
     retried = connection.execute(first_pending_at(endpoint.account_id, endpoint.endpoint_id)).scalar()
-    if retried is not None:
-        return from_micros(retried)
+    return _first_past_cursor_at(connection, endpoint) if retried is None else from_micros(retried)
+
+
+def _first_past_cursor_at(connection: Connection, endpoint: EndpointRecord) -> datetime | None:
+    """When the first event past its cursor was recorded that it wants; of the next few, else the very next."""
     rows = read_events_after(connection, endpoint.account_id, endpoint.cursor, LOOKED_AT_MAX)
     judge = owed.Judge(endpoint.versions)
     first = next((row for row in rows if judge.wants(row)), rows[0] if rows else None)
@@ -130,18 +158,21 @@ def oldest_waiting_at(connection: Connection, endpoint: EndpointRecord) -> datet
 
 
 def waiting_between(
-    connection: Connection, account_id: AccountId, waiters: Sequence[EndpointRecord], bounds: Sequence[int]
+    connection: Connection,
+    account_id: AccountId,
+    waiters: Sequence[EndpointRecord],
+    bounds: Sequence[int],
+    types: Sequence[str],
 ) -> list[int]:
     """Give how many events wait for at least one of `waiters`, by the bin in which their positions lie.
 
     Bin i holds the positions from `bounds[i]` up to, not including, `bounds[i + 1]`. Where a filter has to see the
-    shipments, an event counts that has a type that is wanted. Past POSITIONS_MAX events, the newest are not sorted by
-    their types any more, and count.
+    shipments, an event counts that has a type that is wanted. `types` are those of the log. No more than POSITIONS_MAX
+    events that are told by their types are counted.
     """
     made = [0] * (len(bounds) - 1)
     if not waiters or bounds[0] >= bounds[-1]:
         return made
-    types = types_of_account(connection, account_id)
     for low, names in _from_where(waiters, types).items():
         after, through = max(low, bounds[0] - 1), bounds[-1] - 1
         if after >= through:
@@ -227,6 +258,16 @@ def first_pending_at(account_id: AccountId, endpoint_id: EndpointId) -> Select[A
     mine = select(events.c.recorded_at).select_from(pending.join(events, same))
     mine = mine.where(columns.account_id == account_id, columns.endpoint_id == endpoint_id, columns.state != "resend")
     return mine.order_by(columns.position).limit(1)
+
+
+def first_pending_of(account_id: AccountId, endpoint_ids: Sequence[str]) -> Select[Any]:
+    """When the first event was recorded that waits for a retry at each endpoint. Walks the primary key of pending."""
+    columns = pending.c
+    first = select(columns.endpoint_id, func.min(columns.position).label("position"))
+    first = first.where(columns.account_id == account_id, columns.endpoint_id.in_(list(endpoint_ids)))
+    some = first.where(columns.state != "resend").group_by(columns.endpoint_id).subquery()
+    here = and_(events.c.account_id == account_id, events.c.position == some.c.position)
+    return select(some.c.endpoint_id, events.c.recorded_at).select_from(some.join(events, here))
 
 
 def pending_in(account_id: AccountId, endpoint_ids: Sequence[str], first: int, last: int) -> Select[Any]:

@@ -1,6 +1,6 @@
 """Reading the log: an account's events, a shipment's, one."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
 
@@ -129,5 +129,13 @@ def count_of_log(account_id: AccountId, after: int, through: int, limit: int) ->
     """How many events lie in (`after`, `through`], counted to `limit`. Walks the primary key."""
     columns = events.c
     some = select(columns.position).where(columns.account_id == account_id)
+    some = some.where(columns.position > after, columns.position <= through).limit(limit)
+    return select(func.count()).select_from(some.subquery())
+
+
+def count_of_types(account_id: AccountId, names: Sequence[str], after: int, through: int, limit: int) -> Select[int]:
+    """How many events of these types lie in (`after`, `through`], counted to `limit`. Walks events_by_type alone."""
+    columns = events.c
+    some = select(columns.position).where(columns.account_id == account_id, columns.type.in_(list(names)))
     some = some.where(columns.position > after, columns.position <= through).limit(limit)
     return select(func.count()).select_from(some.subquery())

@@ -123,9 +123,8 @@ class Moving:
 
 def count_moving(connection: Connection, account_id: AccountId) -> Moving:
     """Count shipments on their way, by their statuses, and those that are delayed."""
-    moving = sum(connection.execute(shipments_with(account_id, status)).scalar_one() for status in MOVING)
-    delayed = connection.execute(shipments_in(account_id, "delayed")).scalar_one()
-    return Moving(_bounded(moving), _bounded(delayed))
+    *moving, delayed = connection.execute(shipments_moving(account_id)).one()
+    return Moving(_bounded(sum(moving)), _bounded(delayed))
 
 
 def _bounded(count: int) -> Waiting:
@@ -292,6 +291,12 @@ def shipments_in(account_id: AccountId, condition: str) -> Select[Any]:
     some = select(columns.shipment_id).where(columns.account_id == account_id, columns.condition == condition)
     some = some.where(text("condition <> 'ok'"))  # said as the index says it
     return select(func.count()).select_from(some.limit(COUNT_MAX + 1).subquery())
+
+
+def shipments_moving(account_id: AccountId) -> Select[Any]:
+    """How many shipments have each status of those on their way, and how many are delayed, in one row."""
+    counts = [shipments_with(account_id, status) for status in MOVING] + [shipments_in(account_id, "delayed")]
+    return select(*(count.scalar_subquery() for count in counts))
 
 
 def endpoints_lately(account_id: AccountId, hour: int) -> Select[Any]:

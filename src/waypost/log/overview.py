@@ -14,7 +14,7 @@ from waypost.ids import AccountId, EndpointId
 from waypost.log import figures, owed
 from waypost.log.behind import Behind, Held, oldest_waiting_at, read_behind, waiting_between
 from waypost.log.endpoints import read_endpoints
-from waypost.log.events import count_of_type, first_position_since, log_end
+from waypost.log.events import count_of_types, first_position_since, log_end
 from waypost.log.figures import CameIn, Ending, EventCounts, Micros, Moving, Places, Quiet, Refused, Times
 from waypost.log.hours import HOUR_US, NOTHING, AccountHours, Outcomes, hour_of, read_hours
 from waypost.log.owed import Counts, types_of_account
@@ -104,12 +104,13 @@ def read_overview(
 ) -> Overview:
     """Give how an account fares."""
     now, edges = window.now, window.edges
+    types = types_of_account(connection, account_id)
     counted = figures.count_events(connection, memory.places, account_id, edges, window.before, now)
     a_minute_ago, a_week_ago = (
         first_position_since(connection, account_id, instant, log_end(connection, account_id))
         for instant in (now - 60_000_000, now - WEEK_US)
     )
-    behind = read_behind(connection, vault, memory.counts, account_id, a_minute_ago)
+    behind = read_behind(connection, vault, memory.counts, account_id, a_minute_ago, types)
     waiters = [one.endpoint for one in behind.held if one.waiting.count]
     shown = _worst_first(connection, vault, account_id, behind)
     since, now_hour = hour_of(edges[0]), hour_of(now)
@@ -123,7 +124,7 @@ def read_overview(
     return Overview(
         moving=figures.count_moving(connection, account_id),
         events=counted,
-        waiting=tuple(waiting_between(connection, account_id, waiters, counted.bounds)),
+        waiting=tuple(waiting_between(connection, account_id, waiters, counted.bounds, types)),
         outcomes=memory.hours.read(connection, account_id, since, now_hour + 1, now_hour),
         times=figures.times_to_told(connection, account_id, edges[0], since),
         behind=behind,
@@ -162,6 +163,7 @@ def days_of(
     first = last - HOURS_OF_A_DAY + 1
     edges = [hour * HOUR_US for hour in range(first, last + 2)]
     bounds = memory.places.of(connection, account_id, edges, now)
+    types = types_of_account(connection, account_id) if any(_waits(record, bounds) for record in records) else []
     found = read_hours(connection, account_id, [record.endpoint_id for record in records], first, last + 1)
     days: list[Day] = []
     for record in records:
@@ -169,7 +171,9 @@ def days_of(
         answers = connection.execute(
             figures.answers_between(account_id, record.endpoint_id, edges[0], edges[-1]).limit(MEDIAN_OF)
         )
-        held = waiting_between(connection, account_id, [record], bounds) if _waits(record, bounds) else NO_HOURS
+        held: Sequence[int] = NO_HOURS
+        if _waits(record, bounds):
+            held = waiting_between(connection, account_id, [record], bounds, types)
         days.append(
             Day(
                 tuple(hours.get(hour, NOTHING) for hour in range(first, last + 1)),
@@ -230,7 +234,9 @@ def read_activity(
     edges = [hour * HOUR_US for hour in hours]
     bounds = memory.places.of(connection, account_id, edges, now)
     waiting = owed.waiting(connection, memory.counts, endpoint)
-    held = waiting_between(connection, account_id, [endpoint], bounds) if waiting.count else [0] * (len(hours) - 1)
+    types, held = types_of_account(connection, account_id), [0] * (len(hours) - 1)
+    if waiting.count:
+        held = waiting_between(connection, account_id, [endpoint], bounds, types)
     times = figures.answer_times(connection, account_id, endpoint_id, edges)
     (overall,) = figures.answer_times(connection, account_id, endpoint_id, [edges[0], edges[-1]])
     return Activity(
@@ -241,7 +247,7 @@ def read_activity(
         times=tuple(times),
         overall=overall,
         usual=_usual(connection, endpoint, hours),
-        counts=count_states(connection, endpoint, waiting),
+        counts=count_states(connection, endpoint, waiting, types),
         oldest_at=oldest_waiting_at(connection, endpoint) if waiting.count else None,
     )
 
@@ -257,20 +263,21 @@ def _usual(connection: Connection, endpoint: EndpointRecord, hours: Sequence[int
     return sum(totals) / len(totals) if totals else None
 
 
-def count_states(connection: Connection, endpoint: EndpointRecord, waiting: Waiting) -> StateCounts:
+def count_states(
+    connection: Connection, endpoint: EndpointRecord, waiting: Waiting, types: Sequence[str]
+) -> StateCounts:
     """Count an endpoint's deliveries by state; `waiting` are those that wait, in retry or not."""
     key = (endpoint.account_id, endpoint.endpoint_id)
     retrying = connection.execute(pending_retrying(*key)).scalar_one()
     delivered = connection.execute(with_verdict(*key, "delivered")).scalar_one()
     failed = connection.execute(with_verdict(*key, "failed")).scalar_one()
-    types = types_of_account(connection, endpoint.account_id)
     matcher = patterns.compile(endpoint.wants)
     unwanted = [name for name in types if not matcher.needs_body(name) and not matcher(name, b"")]
     end, most = log_end(connection, endpoint.account_id), STATE_COUNT_MAX + 1
-    skipped = connection.execute(folded_of(*key)).scalar_one() + sum(
-        connection.execute(count_of_type(endpoint.account_id, name, endpoint.start_position, end, most)).scalar_one()
-        for name in unwanted
-    )
+    skipped = connection.execute(folded_of(*key)).scalar_one()
+    if unwanted:
+        reach = (endpoint.start_position, end, most)
+        skipped += connection.execute(count_of_types(endpoint.account_id, unwanted, *reach)).scalar_one()
     return StateCounts(
         Waiting(max(waiting.count - retrying, 0), waiting.more),
         *map(_bounded, (retrying, delivered, failed, skipped)),

@@ -17,9 +17,9 @@ from waypost.events import patterns
 from waypost.events.patterns import Matcher, Wants
 from waypost.ids import AccountId, EndpointId
 from waypost.log.endpoints import start_position
-from waypost.log.events import count_of_log, count_of_type, log_end, read_events_after
+from waypost.log.events import count_of_log, count_of_types, log_end, read_events_after
 from waypost.log.records import EndpointRecord, EndpointVersion, LogRow, Waiting
-from waypost.log.tables import attempts, events, folded, pending
+from waypost.log.tables import attempts, endpoints, events, folded, pending
 
 COUNT_MAX = 10_000
 SCAN_ROWS = 500  # read at a time while looking for owed events
@@ -101,8 +101,19 @@ class Counts:
         self._counts: OrderedDict[tuple[AccountId, EndpointId], _Count] = OrderedDict()
         self._lock = threading.Lock()
 
-    def wanted_past_cursor(self, connection: Connection, endpoint: EndpointRecord, end: int) -> int:
-        """Give how many events in (cursor, `end`] the endpoint wants, counted to a little over COUNT_MAX."""
+    def wanted_past_cursor(
+        self,
+        connection: Connection,
+        endpoint: EndpointRecord,
+        end: int,
+        types: Sequence[str] | None = None,
+        bodies_max: int | None = None,
+    ) -> tuple[int, bool]:
+        """Give how many events in (cursor, `end`] the endpoint wants, counted to a little over COUNT_MAX.
+
+        `types` are those of the account's log, where they are known. With `bodies_max` no more events are looked into
+        than that; then the second value may be false: others are still to be counted, and the next call goes on.
+        """
         name = (endpoint.account_id, endpoint.endpoint_id)
         basis = (endpoint.cursor, endpoint.versions)
         with self._lock:
@@ -111,24 +122,37 @@ class Counts:
             known = _Count(basis, endpoint.cursor, 0)
         count, through = known.count, known.through
         if count <= COUNT_MAX and through < end:
-            count, through = _count(connection, endpoint.account_id, endpoint.versions, through, end, count)
+            span = (endpoint.account_id, endpoint.versions, through, end, count)
+            count, through = _count(connection, *span, types=types, bodies_max=bodies_max)
         with self._lock:
             self._counts[name] = _Count(basis, through, count)
             self._counts.move_to_end(name)
             if len(self._counts) > COUNTS_KEPT_MAX:
                 self._counts.popitem(last=False)
-        return count
+        return count, count > COUNT_MAX or through >= end
 
 
 def _count(
-    connection: Connection, account_id: AccountId, versions: Sequence[EndpointVersion], after: int, end: int, count: int
+    connection: Connection,
+    account_id: AccountId,
+    versions: Sequence[EndpointVersion],
+    after: int,
+    end: int,
+    count: int,
+    *,
+    types: Sequence[str] | None = None,
+    bodies_max: int | None = None,
 ) -> tuple[int, int]:
-    """Go on counting from `after`: the count, and how far it went (short of `end` when it is over COUNT_MAX)."""
-    types = types_of_account(connection, account_id)
+    """Go on counting from `after`: the count, and how far it went.
+
+    That is short of `end` when the count is over COUNT_MAX, or when `bodies_max` events were looked into.
+    """
+    types = types_of_account(connection, account_id) if types is None else types
     for start, stop, matcher in Judge(versions).ranges(after, end):
         if any(matcher.needs_body(name) for name in types):
-            count, reached = _count_bodies(connection, account_id, matcher, start, stop, count)
-            if count > COUNT_MAX:
+            last = stop if bodies_max is None else min(stop, start + bodies_max)
+            count, reached = _count_bodies(connection, account_id, matcher, start, last, count)
+            if count > COUNT_MAX or last < stop:
                 return count, reached
         else:
             wanted = [name for name in types if matcher(name, b"")]
@@ -143,10 +167,8 @@ def _count_types(
 ) -> int:
     """Count the events of some types; those of all types of the log in one step."""
     reach = (after, through, COUNT_MAX + 1)
-    statements = (
-        [count_of_log(account_id, *reach)] if are_all else [count_of_type(account_id, n, *reach) for n in names]
-    )
-    return sum(connection.execute(statement).scalar_one() for statement in statements)
+    statement = count_of_log(account_id, *reach) if are_all else count_of_types(account_id, names, *reach)
+    return connection.execute(statement).scalar_one()
 
 
 def _count_bodies(
@@ -165,12 +187,43 @@ def _count_bodies(
 def waiting(connection: Connection, counts: Counts, endpoint: EndpointRecord) -> Waiting:
     """Give how many owed events are not settled, those in retry included: exact up to 10,000."""
     end = log_end(connection, endpoint.account_id)
-    wanted = counts.wanted_past_cursor(connection, endpoint, end) if end > endpoint.cursor else 0
+    wanted = counts.wanted_past_cursor(connection, endpoint, end)[0] if end > endpoint.cursor else 0
     key = (endpoint.account_id, endpoint.endpoint_id)
     behind = connection.execute(pending_up_to(*key, endpoint.cursor)).scalar_one()
     settled = len(settled_past_cursor(connection, *key, endpoint.cursor))
     total = max(wanted - settled, 0) + behind
     return Waiting(min(total, COUNT_MAX), total > COUNT_MAX)
+
+
+def waiting_of_many(
+    connection: Connection,
+    counts: Counts,
+    records: Sequence[EndpointRecord],
+    end: int,
+    types: Sequence[str],
+    bodies_max: int,
+) -> list[Waiting]:
+    """Give the same of some endpoints of one account, in as many statements as for one where counts are remembered.
+
+    At most `bodies_max` events are looked into for each, so a count may be `more` until it was asked for often enough.
+    """
+    if not records:
+        return []
+    account_id, ids = records[0].account_id, [endpoint.endpoint_id for endpoint in records]
+    behind = {row.endpoint_id: row.passed for row in connection.execute(pending_of_some(account_id, ids))}
+    settled: dict[str, set[int]] = {}
+    for statement in (settled_of_some(account_id, ids), folded_of_some(account_id, ids)):
+        for endpoint_id, position in connection.execute(statement):
+            settled.setdefault(endpoint_id, set()).add(position)
+    found: list[Waiting] = []
+    for endpoint in records:
+        wanted, is_whole = 0, True
+        if end > endpoint.cursor:
+            wanted, is_whole = counts.wanted_past_cursor(connection, endpoint, end, types, bodies_max)
+        name = endpoint.endpoint_id
+        total = max(wanted - len(settled.get(name, ())), 0) + behind.get(name, 0)
+        found.append(Waiting(min(total, COUNT_MAX), total > COUNT_MAX or not is_whole))
+    return found
 
 
 def waiting_from(connection: Connection, account_id: AccountId, wants: Wants, start: str | int | datetime) -> Waiting:
@@ -233,3 +286,34 @@ def folded_positions(account_id: AccountId, endpoint_id: EndpointId, cursor: int
     columns = folded.c
     mine = columns.account_id == account_id, columns.endpoint_id == endpoint_id, columns.position > cursor
     return select(columns.position).where(*mine)
+
+
+def pending_of_some(account_id: AccountId, ids: Sequence[str]) -> Select[Any]:
+    """How many deliveries the cursors of these endpoints have passed unsettled. Walks the primary keys."""
+    columns = pending.c
+    mine = _past_or_up_to(columns, account_id, ids, columns.position <= endpoints.c.cursor)
+    counted = select(endpoints.c.endpoint_id, func.count().label("passed")).select_from(
+        endpoints.join(pending, mine[0])
+    )
+    return counted.where(*mine[1:], columns.state != "resend").group_by(endpoints.c.endpoint_id)
+
+
+def settled_of_some(account_id: AccountId, ids: Sequence[str]) -> Select[Any]:
+    """The positions past the cursors of these endpoints with a last word. Walks attempts_by_verdict."""
+    columns = attempts.c
+    mine = _past_or_up_to(columns, account_id, ids, columns.position > endpoints.c.cursor)
+    wanted = select(columns.endpoint_id, columns.position).select_from(endpoints.join(attempts, mine[0]))
+    return wanted.where(*mine[1:], columns.verdict.in_(LAST_WORDS))
+
+
+def folded_of_some(account_id: AccountId, ids: Sequence[str]) -> Select[Any]:
+    """The positions past the cursors of these endpoints that go out with newer ones. Walks the primary key."""
+    columns = folded.c
+    mine = _past_or_up_to(columns, account_id, ids, columns.position > endpoints.c.cursor)
+    return select(columns.endpoint_id, columns.position).select_from(endpoints.join(folded, mine[0])).where(*mine[1:])
+
+
+def _past_or_up_to(columns: Any, account_id: AccountId, ids: Sequence[str], place: Any) -> tuple[Any, ...]:
+    """How rows are joined to some endpoints of an account, by where they lie to the cursor; and which endpoints."""
+    same = and_(columns.account_id == endpoints.c.account_id, columns.endpoint_id == endpoints.c.endpoint_id, place)
+    return same, endpoints.c.account_id == account_id, endpoints.c.endpoint_id.in_(list(ids))
