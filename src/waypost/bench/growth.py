@@ -27,6 +27,7 @@ from waypost.shipments.report import DocumentReport
 
 NAME = "growth"
 ACCOUNT = AccountId("default")
+OPERATOR_TOKEN = "wp_for_this_benchmark"  # noqa: S105 - of a log that is thrown away
 MODEL_SHIPMENTS = 500  # accepted for real; the others are copies of them
 GROUP = 64  # reports that share a commit, as when 64 clients call at once
 PADDING = 40
@@ -72,7 +73,7 @@ async def _run(bench: Bench) -> Result:
     bench.say(f"growth: filling a log with {many:,} events")
     for name in ("short", "long"):
         (bench.folder / name).mkdir()
-    short, long = await _filled(bench.folder / "short", few), await _filled(bench.folder / "long", many)
+    short, long = await filled(bench.folder / "short", few), await filled(bench.folder / "long", many)
     try:
         for one in (short, long):
             await one.measure(groups)
@@ -127,39 +128,40 @@ async def _accept(log: Log, reports: list[AcceptReport]) -> list[Accepted]:
 # -- filling
 
 
-async def _open(folder: Path) -> Log:
+async def open_log(folder: Path) -> Log:
+    """Open the log in a folder, with a key that everybody knows."""
     return await Log.open(
         f"sqlite:///{folder / 'waypost.db'}", key=bytes(32), clock=SystemClock(), ids=IdSource(), migrate=True
     )
 
 
-async def _filled(folder: Path, count: int) -> OneLog:
-    """Make a log of `count` events."""
-    log = await _open(folder)
-    await log.ensure_operator("wp_for_this_benchmark")  # makes the account as well
+async def filled(folder: Path, count: int, apart_ms: int = 1) -> OneLog:
+    """Make a log of `count` events; every thousand of them lie so many milliseconds apart."""
+    log = await open_log(folder)
+    await log.ensure_operator(OPERATOR_TOKEN)  # makes the account as well
     for start in range(1, MODEL_SHIPMENTS + 1, GROUP):
         await _accept(log, [_report(number) for number in range(start, min(start + GROUP, MODEL_SHIPMENTS + 1))])
     await log.close()
     copies = count // (MODEL_SHIPMENTS * SHIPMENT_EVENTS) - 1
-    _fill(folder / "waypost.db", copies)
+    _fill(folder / "waypost.db", copies, apart_ms)
     first_new = (copies + 1) * MODEL_SHIPMENTS + 1
     return OneLog(
-        await _open(folder), iter(range(first_new, 1 << 31)), (copies + 1) * MODEL_SHIPMENTS * SHIPMENT_EVENTS
+        await open_log(folder), iter(range(first_new, 1 << 31)), (copies + 1) * MODEL_SHIPMENTS * SHIPMENT_EVENTS
     )
 
 
-def _fill(path: Path, copies: int) -> None:
+def _fill(path: Path, copies: int, apart_ms: int) -> None:
     """Copy what is in the log so many times. Copies are younger than their models, and older than what comes later."""
     connection = sqlite3.connect(path)
     connection.row_factory = sqlite3.Row
     # Nothing to lose yet. The log sets what it needs when it opens the file to be measured.
     for pragma in ("journal_mode = OFF", "synchronous = OFF", f"cache_size = -{FILL_CACHE_KIB}"):
         connection.execute(f"PRAGMA {pragma}")
-    begun_ms = time.time_ns() // 1_000_000 - copies
+    begun_ms = time.time_ns() // 1_000_000 - (copies + 1) * apart_ms
     models = {table: _rows(connection, table) for table in (shipments, events, shipment_keys)}
     numbers = {row["shipment_id"]: int(row["reference"].rpartition("-")[2]) for row in models[shipments]}
     for copy in range(1, copies + 1):
-        aside = _Copy(copy, begun_ms + copy, numbers)
+        aside = _Copy(copy, begun_ms + copy * apart_ms, numbers)
         for table, change in ((shipments, aside.shipment), (events, aside.event), (shipment_keys, aside.key)):
             _insert(connection, table, models[table], change)
     head = (copies + 1) * MODEL_SHIPMENTS * SHIPMENT_EVENTS

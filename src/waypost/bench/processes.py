@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -129,9 +129,13 @@ class Service:
     def __exit__(self, *_: object) -> None:
         self._stop()
 
-    def restart(self) -> float:
-        """Stop it in good order and start it again; gives the seconds until it is ready, its deliveries included."""
+    def restart(self, meanwhile: Callable[[], None] = lambda: None) -> float:
+        """Stop it in good order and start it again; gives the seconds until it is ready, its deliveries included.
+
+        While it is stopped, `meanwhile` may do something with its folder.
+        """
         self._stop()
+        meanwhile()
         started = time.monotonic()
         self._start()
         return time.monotonic() - started

@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from waypost.bench import accept, backlog, bulk, fanout, growth, herd, idle, isolation, many, memory, puts
+from waypost.bench import accept, backlog, bulk, fanout, growth, herd, idle, isolation, many, memory, pages, puts
 from waypost.bench.bench import Bench
 from waypost.bench.figures import Result
 from waypost.bench.machine import Machine, look_at_machine
 
 BENCHMARKS: Mapping[str, Callable[[Bench], Result]] = {
     module.NAME: module.run
-    for module in (bulk, puts, idle, fanout, isolation, accept, many, backlog, herd, growth, memory)
+    for module in (bulk, puts, idle, fanout, isolation, accept, many, backlog, herd, growth, memory, pages)
 }
 
 
