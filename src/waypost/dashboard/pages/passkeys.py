@@ -168,10 +168,11 @@ async def _verified(frame: Frame, request: PageRequest, sent: _Sent, challenge: 
         )
     except (WebAuthnException, ValueError, KeyError, TypeError) as error:
         raise Unauthorized(REFUSED) from error
-    used = Unit[None](
-        DEFAULT_ACCOUNT, lambda tx: people.note_passkey_used(tx, passkey.credential_id, verified.new_sign_count)
-    )
-    await frame.services.log.do(used)
+
+    def used(tx: Tx) -> None:
+        people.note_passkey_used(tx, passkey.credential_id, verified.new_sign_count)
+
+    await frame.services.log.do(Unit(DEFAULT_ACCOUNT, used))
     person = await frame.services.log.look(lambda connection, _: people.find_person(connection, passkey.person_id))
     if person is None:
         raise Unauthorized(REFUSED)
