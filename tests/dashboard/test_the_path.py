@@ -73,6 +73,7 @@ def test_from_the_first_endpoint_to_everything_having_arrived(browser: Browser, 
     expect(page.locator(".result")).to_contain_text("Your server answered 200")
     expect(page.get_by_label("Signing secret")).to_have_value(re.compile("^whsec_"))
     assert [one.startswith("evt_test_") for one in shop.ids] == [True]
+    expect(page.locator("#found")).to_contain_text("New")  # it is not taken for another that has this address
     look(page, "path-1-tested", close=False, weighs=False)
     page.get_by_role("button", name="Start sending").click()
     expect(page.locator("h1")).to_have_text("Yard Pärnu")

@@ -81,10 +81,10 @@ async def set_endpoint_up(visit: Visit, request: PageRequest) -> Response[Any]:
 
 
 @get(f"{WEBHOOKS}/check")
-async def check_address(visit: Visit, url: str = "") -> Response[str]:
+async def check_address(visit: Visit, url: str = "", endpoint_id: str = "") -> Response[str]:
     """Say what is at an address, while it is being typed; nothing is sent there."""
     visit.require(WRITE)
-    return visit.page("setup_found.html", lines=await _found(visit, url))
+    return visit.page("setup_found.html", lines=await _found(visit, url, endpoint_id))
 
 
 @get(f"{WEBHOOKS}/example")
@@ -219,7 +219,7 @@ def _differences(visit: Visit, mine: Form, theirs: Form) -> list[str]:
     names = {
         name.partition("_")[0] if name.startswith("auth_") else name
         for name in {*theirs.values, *mine.values}
-        if name not in ("version", "csrf") and name.removeprefix("auth_") not in SECRET_FIELDS
+        if name not in ("version", "csrf", "endpoint_id") and name.removeprefix("auth_") not in SECRET_FIELDS
         if theirs[name] != mine[name]
     }
     if mine.ticked != theirs.ticked:
@@ -237,7 +237,7 @@ class Line:
     rest: str
 
 
-async def _found(visit: Visit, url: str) -> list[Line]:
+async def _found(visit: Visit, url: str, own_id: str) -> list[Line]:
     """Say of an address whether it is encrypted, allowed, reachable and new, as far as it is known."""
     words, url = visit.words, url.strip()
     if not url:
@@ -256,7 +256,7 @@ async def _found(visit: Visit, url: str) -> list[Line]:
         )
     else:
         lines.append(Line("warn" if found.is_allowed else "bad", words("Not reachable"), found.explanation))
-    lines.append(await _is_new(visit, url))
+    lines.append(await _is_new(visit, url, own_id))
     return lines
 
 
@@ -269,9 +269,9 @@ def _encrypted(visit: Visit, url: str, found: Found) -> Line:
     return Line("ok", words("Encrypted"), words("certificate valid until %(day)s", day=_day(found.certificate_ends_at)))
 
 
-async def _is_new(visit: Visit, url: str) -> Line:
+async def _is_new(visit: Visit, url: str, own_id: str) -> Line:
     listed = await visit.call("list_endpoints", query={"limit": 1000})
-    others = [endpoint for endpoint in listed["items"] if endpoint["url"] == url]
+    others = [endpoint for endpoint in listed["items"] if endpoint["url"] == url and endpoint["id"] != own_id]
     if not others:
         return Line("ok", visit.words("New"), visit.words("no other endpoint uses it"))
     return Line("warn", visit.words("Used already"), visit.words("by %(name)s", name=name_of(others[0])))
