@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, func, or_, select
+from sqlalchemy import Connection, Row, Select, and_, func, select, text
 
 from waypost.clock import from_micros
 from waypost.events import patterns
@@ -89,10 +89,12 @@ def read_behind(
     `types` are those that occur in the log.
     """
     states = dict.fromkeys(ORDER, 0)
-    for is_paused, health, count in connection.execute(states_of(account_id)):
-        states["paused" if is_paused else health] += count
-    rows = connection.execute(endpoints_behind(account_id, settled_before - 1)).all()
-    ranked = sorted(rows, key=lambda row: (ORDER["paused" if row.is_paused else row.health], row.endpoint_id))
+    rows = connection.execute(endpoints_in_trouble(account_id)).all()
+    for row in rows:
+        states[_state(row)] += 1
+    states["active"] = connection.execute(count_of_endpoints(account_id)).scalar_one() - len(rows)
+    ranked = sorted(rows, key=lambda row: (ORDER[_state(row)], row.endpoint_id))
+    ranked += connection.execute(endpoints_behind(account_id, settled_before - 1, COUNTED_MAX + 1)).all()
     names = {EndpointId(row.endpoint_id): place for place, row in enumerate(ranked[:COUNTED_MAX])}
     for endpoint_id in _with_pending(connection, account_id, COUNTED_MAX - len(names)):
         names.setdefault(endpoint_id, len(names))
@@ -107,6 +109,10 @@ def read_behind(
     )
     troubled = [one for one in held if one.waiting.count or one.endpoint.state != "active"]
     return Behind(states, tuple(troubled), more=len(ranked) > COUNTED_MAX)
+
+
+def _state(row: Row[Any]) -> str:
+    return "paused" if row.paused_at is not None else str(row.health)
 
 
 def _with_pending(connection: Connection, account_id: AccountId, limit: int) -> list[EndpointId]:
@@ -230,25 +236,27 @@ def _pending_between(
 # -- statements --------------------------------------------------------------------------------------------------------
 
 
-def states_of(account_id: AccountId) -> Select[Any]:
-    """How many endpoints are in each state, without those of replays. Walks the account's part of the primary key."""
+def endpoints_in_trouble(account_id: AccountId) -> Select[Any]:
+    """The endpoints that are not active, without those of replays. Walks endpoints_in_trouble."""
     columns = endpoints.c
-    is_paused = columns.paused_at.is_not(None)
-    mine = select(is_paused.label("is_paused"), columns.health, func.count())
-    mine = mine.where(columns.account_id == account_id, columns.replay_of.is_(None))
-    return mine.group_by(is_paused, columns.health)
+    mine = select(columns.endpoint_id, columns.paused_at, columns.health).where(columns.account_id == account_id)
+    return mine.where(text("(paused_at IS NOT NULL OR health <> 'active')"), columns.replay_of.is_(None))
 
 
-def endpoints_behind(account_id: AccountId, settled: int) -> Select[Any]:
-    """The endpoints in trouble, and those that did not settle `settled`. Walks the account's part of the primary key.
+def count_of_endpoints(account_id: AccountId) -> Select[Any]:
+    """How many endpoints there are, without those of replays. Walks the primary key and endpoints_of_replays alone."""
+    every = select(func.count()).select_from(endpoints).where(endpoints.c.account_id == account_id).scalar_subquery()
+    copies = endpoints.alias()
+    of_replays = select(func.count()).select_from(copies).where(copies.c.account_id == account_id)
+    return select(every - of_replays.where(copies.c.replay_of.is_not(None)).scalar_subquery())
 
-    A replay's own endpoint is left out.
-    """
+
+def endpoints_behind(account_id: AccountId, settled: int, limit: int) -> Select[Any]:
+    """Some active endpoints that did not settle `settled`, without those of replays. Walks the primary key."""
     columns = endpoints.c
-    is_paused = columns.paused_at.is_not(None)
-    mine = select(columns.endpoint_id, is_paused.label("is_paused"), columns.health)
-    mine = mine.where(columns.account_id == account_id, columns.replay_of.is_(None))
-    return mine.where(or_(is_paused, columns.health != "active", columns.cursor < settled))
+    mine = select(columns.endpoint_id, columns.paused_at, columns.health).where(columns.account_id == account_id)
+    mine = mine.where(columns.replay_of.is_(None), columns.paused_at.is_(None), columns.health == "active")
+    return mine.where(columns.cursor < settled).order_by(columns.endpoint_id).limit(limit)
 
 
 def first_pending_at(account_id: AccountId, endpoint_id: EndpointId) -> Select[Any]:

@@ -215,6 +215,14 @@ endpoints = Table(
     CheckConstraint("(hour IS NULL) = (hour_counts IS NULL)", name="endpoints_hour_whole"),
 )
 Index("endpoints_by_hour", endpoints.c.account_id, endpoints.c.hour)
+# Most endpoints are fine: only the others are counted on each look at an account.
+Index(
+    "endpoints_in_trouble",
+    endpoints.c.account_id,
+    endpoints.c.endpoint_id,
+    sqlite_where=text("paused_at IS NOT NULL OR health <> 'active'"),
+    postgresql_where=text("paused_at IS NOT NULL OR health <> 'active'"),
+)
 Index("endpoints_by_owner", endpoints.c.owner, endpoints.c.account_id, endpoints.c.endpoint_id)
 Index(
     "endpoints_of_replays",

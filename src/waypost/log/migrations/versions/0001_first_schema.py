@@ -340,6 +340,14 @@ def upgrade() -> None:
     op.create_index("endpoints_by_hour", "endpoints", ["account_id", "hour"], unique=False)
     op.create_index("endpoints_by_owner", "endpoints", ["owner", "account_id", "endpoint_id"], unique=False)
     op.create_index(
+        "endpoints_in_trouble",
+        "endpoints",
+        ["account_id", "endpoint_id"],
+        unique=False,
+        sqlite_where=sa.text("paused_at IS NOT NULL OR health <> 'active'"),
+        postgresql_where=sa.text("paused_at IS NOT NULL OR health <> 'active'"),
+    )
+    op.create_index(
         "endpoints_of_replays",
         "endpoints",
         ["account_id", "replay_of"],
