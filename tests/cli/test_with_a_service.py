@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 
@@ -280,6 +281,21 @@ def test_a_token_is_shown_once_works_and_fails_once_revoked(run, service):
     assert made.out.strip() not in run("token", "list").out
     assert run("token", "revoke", token_id).code == 0
     assert waypost("events", "list", given=own).code == 1
+
+
+def test_a_sign_in_link_is_printed_and_leads_to_a_page(run, service):
+    made = run("sign-in-link")
+    assert made.code == 0
+    assert made.out.startswith(f"http://127.0.0.1:{service.port}/join/")
+    with urlopen(made.out.strip(), timeout=10) as page:
+        assert page.status == 200
+
+
+def test_a_sign_in_link_for_a_stranger_is_one_sentence(run):
+    refused = run("sign-in-link", "--email", "nobody@fossvik.example")
+    assert refused.code == 1
+    assert "Nobody in this account has this e-mail address." in refused.err
+    assert "Traceback" not in refused.err
 
 
 # --- Doctor, verify, migrate, serve

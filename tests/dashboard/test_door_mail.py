@@ -76,7 +76,10 @@ async def test_a_name_cannot_write_into_the_head_of_a_mail(app: Application, log
     assert (mail["Bcc"], box.recipients) == (None, [[HELGA]])
 
 
-async def test_who_forgot_a_password_gets_a_link_and_nobody_else_does(app: Application, log: Log, box: MailBox) -> None:
+async def test_who_forgot_a_password_gets_a_link_and_nobody_else_does(
+    mailing: tuple[Application, Keeper], log: Log, box: MailBox
+) -> None:
+    app, keeper = mailing
     await a_person(log, email=HELGA, password_hash=HASHED)
     answers = []
     for email in ("nobody@fossvik.example", HELGA):
