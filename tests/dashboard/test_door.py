@@ -14,6 +14,7 @@ from dashboard.signing import a_person, a_session
 from dashboard.visitor import Visitor, fields_of
 from waypost.clock import to_micros
 from waypost.dashboard.cookies import Cookies
+from waypost.dashboard.door import browser_of
 from waypost.dashboard.keeper import Entrance, Keeper
 from waypost.log import Tx, Unit, links, people, sessions
 from waypost.log.accounts import DEFAULT_ACCOUNT
@@ -494,3 +495,27 @@ async def test_a_session_ends_when_it_was_not_used_or_is_too_old(site: Site) -> 
     await site.log.do(Unit(DEFAULT_ACCOUNT, used_lately))
     assert await is_alive(opened.expires_at - timedelta(seconds=1))
     assert not await is_alive(opened.expires_at)
+
+
+@pytest.mark.parametrize(
+    ("agent", "words"),
+    [
+        ("Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0", "Firefox on Windows"),
+        ("Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/140.0 Safari/537.36", "Chrome on Linux"),
+        ("Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) Version/18.0 Safari/604.1", "Safari on iOS"),
+        ("curl/8.5\x1b[31m", "curl/8.5[31m"),
+        ("", ""),
+    ],
+)
+def test_a_browser_is_named_in_words(agent: str, words: str) -> None:
+    assert browser_of(agent) == words
+
+
+async def test_another_language_leads_back_to_the_same_page(site: Site) -> None:
+    visitor = site.stranger()
+    page = await visitor.get("/forgotten")
+    assert b'href="/language/is?next=/forgotten"' in page.body
+    reply = await visitor.get("/language/is?next=/forgotten")
+    assert (reply.headers["location"], visitor.cookies["waypost_language"]) == ("/forgotten", "is")
+    assert (await visitor.get("/language/xx?next=//evil.example")).headers["location"] == "/"
+    assert visitor.cookies["waypost_language"] == "is"

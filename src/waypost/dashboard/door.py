@@ -30,6 +30,16 @@ NEXT_LENGTH_MAX = 2000
 ACCOUNTS_SHOWN_MAX = 100
 USER_AGENT_LENGTH_MAX = 200
 
+# Each names itself after those that came before it, so the order decides.
+_BROWSERS = (("Edg/", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari"))
+_SYSTEMS = (
+    ("Windows", "Windows"),
+    ("Android", "Android"),
+    ("iPhone", "iOS"),
+    ("iPad", "iOS"),
+    ("Mac OS", "macOS"),
+    ("Linux", "Linux"),
+)
 _PATH = re.compile(r"/(?![/\\])[^\\\x00-\x20\x7f]*")
 
 
@@ -147,9 +157,16 @@ def address_of(frame: Frame, request: PageRequest) -> str:
 
 def client_of(frame: Frame, request: PageRequest) -> str:
     """Say which browser a session is of, for the list of one's sessions."""
-    agent = request.headers.get("user-agent", "")
-    shown = "".join(character for character in agent if character.isprintable())[:USER_AGENT_LENGTH_MAX]
-    return f"{shown} · {address_of(frame, request)}"
+    return f"{browser_of(request.headers.get('user-agent', ''))} · {address_of(frame, request)}"
+
+
+def browser_of(agent: str) -> str:
+    """Give a browser and its system in words, such as "Firefox on Windows"; what is unknown stays as it is."""
+    name = next((words for mark, words in _BROWSERS if mark in agent), None)
+    system = next((words for mark, words in _SYSTEMS if mark in agent), None)
+    if name is not None and system is not None:
+        return f"{name} on {system}"
+    return "".join(character for character in agent if character.isprintable())[:USER_AGENT_LENGTH_MAX]
 
 
 def session_before(frame: Frame, request: PageRequest, plain: str = SESSION) -> bytes | None:

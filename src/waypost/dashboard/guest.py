@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 from litestar import Response
 
+from waypost import __version__
 from waypost.dashboard import door
 from waypost.dashboard.cookies import FORM
 from waypost.dashboard.visit import Frame, PageRequest
@@ -25,6 +26,11 @@ class Guest:
     secret: str
     has_secret: bool
     """Whether the browser has the cookie already."""
+
+    @property
+    def version(self) -> str:
+        """What stands below the pages that lead in."""
+        return __version__
 
     @property
     def csrf(self) -> str:

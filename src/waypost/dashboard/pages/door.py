@@ -5,7 +5,6 @@ from typing import Any
 import structlog
 from litestar import Response, get, post
 
-from waypost import __version__
 from waypost.dashboard import door
 from waypost.dashboard.cookies import make_language_cookie
 from waypost.dashboard.forms import Typed, typed
@@ -158,7 +157,6 @@ async def _sign_in(guest: Guest, form: Typed, *, status: int = 200, with_token: 
         is_safe=keeper.cookies.are_safe_at(guest.request.headers.get("host", "")),
         has_people=await guest.frame.services.log.look(lambda connection, _: people.has_people(connection)),
         provider=keeper.entrance.provider.name if keeper.entrance.provider else None,
-        version=__version__,
     )
 
 
