@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
+from waypost.dashboard.explanations import in_language
 from waypost.dashboard.words import Words
 from waypost.log import EndpointRecord
 from waypost.log.behind import Behind, Held
@@ -113,7 +114,7 @@ def _who(behind: Behind, words: Words) -> str:
     there = [state for state in ("failing", "suspended", "paused") if states[state]]
     said = ", ".join([first[there[0]], *(then[state] for state in there[1:])])
     said = said[:1].upper() + said[1:]
-    waiting = behind.waiting
+    waiting = behind.waiting_where(("failing", "suspended", "paused"))
     if not waiting.count:
         return words("%(who)s. Nothing waits there yet.", who=said)
     return words.number(
@@ -150,7 +151,7 @@ def _suspended(held: Held, words: Words, owed_days: int, *, may_change: bool) ->
     acts = [Act(words("See the answer"), f"{there}?state=retrying", quiet=True)]
     if may_change:
         acts.insert(0, Act(words("Test and resume"), f"{there}/test-and-resume", posts=True))
-    text = _sentence(held.endpoint.state_reason) + _wait(held, words)
+    text = _sentence(held.endpoint.state_reason, words) + _wait(held, words)
     if held.oldest_at is not None:
         until = held.oldest_at + timedelta(days=owed_days)
         text += " " + words("The oldest is kept until %(day)s.", day=f"{until:%Y-%m-%d}")
@@ -161,13 +162,14 @@ def _suspended(held: Held, words: Words, owed_days: int, *, may_change: bool) ->
 def _failing(held: Held, words: Words) -> Need:
     head = words("%(name)s does not take our requests", name=name_of(held.endpoint))
     act = Act(words("Open the last delivery"), f"{WEBHOOKS}/{held.endpoint.endpoint_id}?state=retrying")
-    return Need("warn", head, _sentence(held.endpoint.state_reason) + _wait(held, words), (act,))
+    return Need("warn", head, _sentence(held.endpoint.state_reason, words) + _wait(held, words), (act,))
 
 
-def _sentence(reason: str | None) -> str:
+def _sentence(kept: str | None, words: Words) -> str:
     """A reason as a sentence with a blank behind it; nothing where there is none."""
-    if not reason:
+    if not kept:
         return ""
+    reason = in_language(kept, words)
     return f"{reason[:1].upper()}{reason[1:].rstrip('.')}. "
 
 

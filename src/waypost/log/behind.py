@@ -56,8 +56,12 @@ class Behind:
     @property
     def waiting(self) -> Waiting:
         """What waits at all of them."""
-        count = sum(one.waiting.count for one in self.held)
-        return Waiting(count, self.more or any(one.waiting.more for one in self.held))
+        return self.waiting_where(tuple(ORDER))
+
+    def waiting_where(self, states: Sequence[str]) -> Waiting:
+        """What waits at those in these states."""
+        there = [one.waiting for one in self.held if one.endpoint.state in states]
+        return Waiting(sum(one.count for one in there), self.more or any(one.more for one in there))
 
     @property
     def waiting_at(self) -> int:
