@@ -19,7 +19,7 @@ NAMED_MAX = 3  # choices of one branch that are named one by one; more are count
 # Whole words of the catalogue, the widest first: ticking all below one says it shorter, and holds what comes later.
 _WIDE = ("shipment.*", "shipment.status.*", "shipment.condition.*", "tracking.*", "handling_unit.*", "endpoint.*")
 
-_CHANGED_WORDS: Mapping[str, tuple[str, str]] = {
+CHANGED_WORDS: Mapping[str, tuple[str, str]] = {
     "address": ("Address", "of a stop or a party"),
     "schedule": ("Schedule", "time windows and stops"),
     "items": ("Items", "weight, measures, goods"),
@@ -61,7 +61,7 @@ def tree(own_types: Iterable[Mapping[str, Any]] = ()) -> list[Branch]:
 def _leaves(group: str) -> Iterable[Leaf]:
     if group == DETAILS:
         for name in CHANGE_GROUPS:
-            yield Leaf(CHANGED + name, *_CHANGED_WORDS[name], SHIPMENT_UPDATED)
+            yield Leaf(CHANGED + name, *CHANGED_WORDS[name], SHIPMENT_UPDATED)
         return
     for event_type in EVENT_TYPES:
         wording = WORDING[event_type]

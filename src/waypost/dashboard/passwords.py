@@ -10,6 +10,12 @@ LENGTH_MAX = 256  # a hash reads all of it, and nobody types more
 DIFFERENT_MIN = 5
 AT_ONCE_MAX = 2  # each takes 64 MiB while it runs
 
+TOO_SHORT = "Use at least 12 characters. A few words in a row are easy to keep in mind."
+TOO_LONG = "Use at most 256 characters."
+TOO_UNIFORM = "Use more different characters."
+TOO_EASY = "This is too easy to guess. Use words that have nothing to do with you or Waypost."
+WEAKNESSES = (TOO_SHORT, TOO_LONG, TOO_UNIFORM, TOO_EASY)
+
 
 class Passwords:
     """Hashes and verifies. Made once."""
@@ -47,15 +53,15 @@ class Passwords:
 def weakness(password: str, *known: str) -> str | None:
     """Say in English what is too easy about a password, or None. `known` are words that anybody would try first."""
     if len(password) < LENGTH_MIN:
-        return "Use at least 12 characters. A few words in a row are easy to keep in mind."
+        return TOO_SHORT
     if len(password) > LENGTH_MAX:
-        return "Use at most 256 characters."
+        return TOO_LONG
     if len(set(password)) < DIFFERENT_MIN:
-        return "Use more different characters."
+        return TOO_UNIFORM
     bare = password.casefold()
     guesses = [word for text in known for word in (text, *text.replace("@", " ").split()) if len(word) >= 4]
     for word in ("waypost", "password", *guesses):
         bare = bare.replace(word.casefold(), "")
     if len(bare) < LENGTH_MIN // 2:
-        return "This is too easy to guess. Use words that have nothing to do with you or Waypost."
+        return TOO_EASY
     return None

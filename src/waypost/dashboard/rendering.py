@@ -11,6 +11,7 @@ from litestar import MediaType, Response
 from markupsafe import Markup, escape
 
 from waypost.dashboard.assets import asset_url, has_asset
+from waypost.dashboard.explanations import explained
 from waypost.dashboard.highlighting import highlight, readable
 from waypost.dashboard.marks import spark, split
 from waypost.dashboard.words import LANGUAGES, Words
@@ -52,6 +53,7 @@ class Renderer:
             "clock": clock,
             "count": count,
             "day": day,
+            "explained": explained,
             "highlight": highlight,
             "instant": instant,
             "ms": milliseconds,

@@ -84,28 +84,30 @@ def title_of(visit: Visit, event_type: str) -> str:
 def _settings(visit: Visit, endpoint: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
     """The settings in words, as label and value."""
     words, wanted = visit.words, endpoint["filter"] or {}
-    payloads = {"full": "Whole shipment", "changes": "Only what changed", "reference": "Only reference and ids"}
-    logins = {
-        "none": "None", "basic": "User name and password", "bearer": "Bearer token", "header": "Own header",
-        "oauth2_client_credentials": "OAuth 2", "mtls": "Client certificate",
+    payloads = {
+        "full": words("Whole shipment"), "changes": words("Only what changed"),
+        "reference": words("Only reference and ids"),
     }  # fmt: skip
-    formats = {"waypost": "One event", "cloudevents": "CloudEvents", "batch": "Batches"}
+    logins = {
+        "none": words("None"), "basic": words("User name and password"), "bearer": words("Bearer token"),
+        "header": words("Own header"), "oauth2_client_credentials": "OAuth 2", "mtls": words("Client certificate"),
+    }  # fmt: skip
+    formats = {"waypost": words("One event"), "cloudevents": "CloudEvents", "batch": words("Batches")}
     said = [
         (
-            "Payload",
-            words(payloads[endpoint["payload"]])
-            + ("" if endpoint["personal_data"] else ", " + words("without contacts")),
+            words("Payload"),
+            payloads[endpoint["payload"]] + ("" if endpoint["personal_data"] else ", " + words("without contacts")),
         ),
-        ("Form", words(formats[endpoint["format"]])),
-        ("Login", words(logins[endpoint["auth"]["type"]])),
+        (words("Form"), formats[endpoint["format"]]),
+        (words("Login"), logins[endpoint["auth"]["type"]]),
         (
-            "Signature",
+            words("Signature"),
             ", ".join({"v1": "v1, HMAC-SHA256", "v1a": "v1a, Ed25519"}[one] for one in endpoint["signature"]),
         ),
-        ("Order", words("For each shipment") if endpoint["ordering"] == "shipment" else words("None")),
-        ("Limits", words("%(s)s s, %(n)s at once", s=endpoint["timeout_seconds"], n=endpoint["max_in_flight"])),
-        ("Retries", words("%(n)s attempts", n=len(endpoint["retry_schedule"]) + 1)),
-        ("Version", endpoint["api_version"]),
+        (words("Order"), words("For each shipment") if endpoint["ordering"] == "shipment" else words("None")),
+        (words("Limits"), words("%(s)s s, %(n)s at once", s=endpoint["timeout_seconds"], n=endpoint["max_in_flight"])),
+        (words("Retries"), words("%(n)s attempts", n=len(endpoint["retry_schedule"]) + 1)),
+        (words("Version"), endpoint["api_version"]),
     ]
     only = [
         f"{words(name.capitalize())} {', '.join(values)}"
@@ -114,7 +116,7 @@ def _settings(visit: Visit, endpoint: Mapping[str, Any]) -> Sequence[tuple[str, 
     ]
     return [
         *([(words("Only for"), "; ".join(only))] if only else []),
-        *((words(label), value) for label, value in said),
+        *said,
     ]
 
 

@@ -114,8 +114,10 @@ async def password_link(visit: Visit, person_id: str) -> Response[Any]:
     has_mail = visit.frame.keeper.entrance.send_mail is not None
     accounts = await visit.log.look(lambda connection, _: people.memberships_of(connection, person_id))
     if not has_mail and len(accounts) > 1 and visit.session.kind != "operator":
-        refusal = "This person belongs to other accounts too, and this server sends no mail. Ask who runs the server."
-        raise Forbidden(visit.words(refusal))
+        refusal = visit.words(
+            "This person belongs to other accounts too, and this server sends no mail. Ask who runs the server."
+        )
+        raise Forbidden(refusal)
     new = NewLink(kind="password", account_id=visit.account_id, made_by=visit.session.actor, person_id=member.person_id)
     made = await visit.log.do(links.make_link(new))
     url = _url(visit, "password", made)

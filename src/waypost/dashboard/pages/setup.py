@@ -24,6 +24,7 @@ from waypost.dashboard.endpoint_form import (
     typed_form,
     with_errors,
 )
+from waypost.dashboard.explanations import in_language
 from waypost.dashboard.snippets import snippets
 from waypost.dashboard.visit import PageRequest, Visit
 from waypost.errors import CallerError, InvalidDocument, NotFound, PreconditionFailed
@@ -245,7 +246,8 @@ async def _found(visit: Visit, url: str, own_id: str) -> list[Line]:
     try:
         await visit.frame.services.egress.check_endpoint_url(url)
     except InvalidDocument as error:
-        return [Line("bad", words("Not usable"), error.errors[0].message if error.errors else error.detail)]
+        why = error.errors[0].message if error.errors else error.detail
+        return [Line("bad", words("Not usable"), in_language(why, words))]
     found = await visit.frame.services.delivery.look_at(url)
     lines = [_encrypted(visit, url, found)]
     if found.is_allowed:
@@ -255,7 +257,8 @@ async def _found(visit: Visit, url: str, own_id: str) -> list[Line]:
             Line("ok", words("Reachable"), words("answered in %(ms)s ms from here", ms=f"{found.duration_ms:.0f}"))
         )
     else:
-        lines.append(Line("warn" if found.is_allowed else "bad", words("Not reachable"), found.explanation))
+        kind = "warn" if found.is_allowed else "bad"
+        lines.append(Line(kind, words("Not reachable"), in_language(found.explanation, words)))
     lines.append(await _is_new(visit, url, own_id))
     return lines
 

@@ -8,6 +8,7 @@ from litestar import Response, get, post
 from litestar.params import QueryParameter
 
 from waypost.dashboard.choices import in_words, tree
+from waypost.dashboard.explanations import in_language
 from waypost.dashboard.pages.setup import WEBHOOKS, WRITE, name_of
 from waypost.dashboard.visit import Visit
 
@@ -79,7 +80,10 @@ async def test_and_resume_endpoint(visit: Visit, endpoint_id: str) -> Response[A
     visit.require(WRITE)
     result = await visit.call("test_endpoint", path={"id": endpoint_id})
     if result["verdict"] != "delivered":
-        said = visit.words("The test did not arrive, so it stays as it is. %(why)s", why=result["explanation"])
+        said = visit.words(
+            "The test did not arrive, so it stays as it is. %(why)s",
+            why=in_language(result["explanation"], visit.words),
+        )
         return visit.go(f"{WEBHOOKS}/{endpoint_id}", said=said)
     await visit.call("resume_endpoint", path={"id": endpoint_id})
     return visit.go(
