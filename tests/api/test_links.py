@@ -141,3 +141,11 @@ async def test_another_operator_token_signs_the_operator_out(log: Log) -> None:
     assert await log.look(lambda connection, _: sessions.find_session(connection, opened.token, now)) is not None
     await log.ensure_operator("wp_another_one")
     assert await log.look(lambda connection, _: sessions.find_session(connection, opened.token, now)) is None
+
+
+async def test_an_erasure_stands_in_the_record_and_one_of_nothing_does_not(api: Client) -> None:
+    put = (await api.call("PUT", "/v1/shipments/SO-1", {"tags": ["a"]})).json()
+    assert (await api.call("DELETE", "/v1/shipments/SO-1")).status == 204
+    assert (await api.call("DELETE", "/v1/shipments/SO-2")).status == 404
+    listed = (await api.call("GET", "/v1/accounts/default/audit?action=shipment.erased")).json()["items"]
+    assert [entry["subject"] for entry in listed] == [put["shipment"]["id"]]

@@ -13,7 +13,8 @@ from waypost.api.reply import NO_CONTENT, Headers, Reply, encode_json
 from waypost.api.shapes import Cancel, Event, Page, ShipmentAnswer
 from waypost.errors import BadRequest, NotFound
 from waypost.events.kinds import CONDITIONS, STATUSES
-from waypost.log import ANY_VERSION, Accepted, AcceptReport
+from waypost.log import ANY_VERSION, Accepted, AcceptReport, Request
+from waypost.log.erasure import record_erasure
 from waypost.shipments.facts import Actor
 from waypost.shipments.model import Shipment, ShipmentDocument, TrackingEventInput
 from waypost.shipments.reading import check_reference, read_cancel, read_document, read_patch, read_tracking_events
@@ -187,7 +188,13 @@ async def erase_shipment(call: Call) -> Reply:
 
     References, ids, statuses, times and countries stay.
     """
-    await call.services.log.do(AcceptReport(call.account_id, _name(call), EraseReport()))
+    name = _name(call)
+    erasure = AcceptReport(call.account_id, name, EraseReport())
+    # Reports come first in a group, so what is written down has happened, in the same transaction.
+    record = record_erasure(call.account_id, name, call.actor)
+    outcome, _ = await call.services.log.do_all([Request(erasure), Request(record)])
+    if isinstance(outcome, Exception):
+        raise outcome
     return NO_CONTENT
 
 

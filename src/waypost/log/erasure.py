@@ -12,9 +12,12 @@ import msgspec
 from sqlalchemy import Connection, Row, Select, bindparam, func, select, text, update
 
 from waypost.ids import AccountId, ShipmentId
+from waypost.log import auditing
+from waypost.log.auditing import Actor
 from waypost.log.idempotency import forget_answers_of_shipment
+from waypost.log.shipments import read_shipment
 from waypost.log.tables import accounts, attempts, events, intake_messages, intake_shipments
-from waypost.log.transaction import Tx
+from waypost.log.transaction import Tx, Unit
 from waypost.shipments.erase import blank_event
 
 REMEMBERED_US = 60_000_000  # another service may send for some seconds what it read before, and its clock may differ
@@ -29,6 +32,16 @@ class _Attempt(msgspec.Struct):
 
 
 _read_batch = msgspec.json.Decoder(_Attempt).decode
+
+
+def record_erasure(account_id: AccountId, find: str, actor: Actor) -> Unit[None]:
+    """Write down that `actor` erased a shipment. For the group of the erasure, which is done before; else NotFound."""
+
+    def work(tx: Tx) -> None:
+        shipment = read_shipment(tx.connection, account_id, find)
+        auditing.record(tx, account_id, actor=actor, action="shipment.erased", subject=shipment.shipment_id)
+
+    return Unit(account_id, work)
 
 
 def erase_history(tx: Tx, account_id: AccountId, shipment_id: ShipmentId) -> None:

@@ -45,6 +45,7 @@ ACTIONS: Mapping[str, str] = {
     "session.ended": "Ended one of their sessions",
     "session.signed_in": "Signed in",
     "session.signed_out": "Signed out",
+    "shipment.erased": "Erased the personal data of a shipment",
     "source.changed": "Changed a source",
     "source.created": "Added a source",
     "source.deleted": "Deleted a source",
