@@ -303,6 +303,15 @@ class Log:
             lambda connection, endpoint: owed.waiting(connection, self._memory.counts, endpoint),
         )
 
+    async def waiting_of_many(self, account_id: AccountId, records: Sequence[EndpointRecord]) -> list[Waiting]:
+        """Give the same of some endpoints of an account, in the same order and in far fewer statements."""
+
+        def read(connection: Connection) -> list[Waiting]:
+            end, types = events.log_end(connection, account_id), owed.types_of_account(connection, account_id)
+            return owed.waiting_of_many(connection, self._memory.counts, records, end, types)
+
+        return await self._read(read)
+
     async def waiting_from(self, account_id: AccountId, wants: Wants, start: str | int | datetime) -> Waiting:
         """Give how many events would wait for an endpoint made now with this start; bounded, so it may be `more`.
 
@@ -373,14 +382,17 @@ class Log:
         )
 
     async def days_of(
-        self, account_id: AccountId, endpoint_ids: Sequence[EndpointId], now: datetime
+        self, account_id: AccountId, endpoint_ids: Sequence[EndpointId], now: datetime, *, medians: bool = True
     ) -> dict[EndpointId, Day]:
-        """Give the last 24 hours of some endpoints; one that does not exist is left out."""
+        """Give the last 24 hours of some endpoints; one that does not exist is left out.
+
+        Without `medians` the time that answers took is left out, which is a question for each endpoint.
+        """
 
         def read(connection: Connection) -> dict[EndpointId, Day]:
             names = [(account_id, endpoint_id) for endpoint_id in endpoint_ids]
             records = endpoints.read_endpoints(connection, self._vault, names)
-            days = overview_reads.days_of(connection, self._memory, account_id, records, to_micros(now))
+            days = overview_reads.days_of(connection, self._memory, account_id, records, to_micros(now), medians)
             return {record.endpoint_id: day for record, day in zip(records, days, strict=True)}
 
         return await self._read(read)

@@ -70,6 +70,12 @@ class Day:
         """All of it."""
         return sum(self.hours, NOTHING)
 
+    @property
+    def bars(self) -> list[tuple[int, int, int]]:
+        """By hour: delivered, attempts that failed, held."""
+        hours = zip(self.hours, self.held, strict=True)
+        return [(hour.delivered, hour.retrying + hour.failed, held) for hour, held in hours]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:
@@ -156,9 +162,14 @@ def _worst_first(connection: Connection, vault: Vault, account_id: AccountId, be
 
 
 def days_of(
-    connection: Connection, memory: Memory, account_id: AccountId, records: Sequence[EndpointRecord], now: Micros
+    connection: Connection,
+    memory: Memory,
+    account_id: AccountId,
+    records: Sequence[EndpointRecord],
+    now: Micros,
+    medians: bool = True,
 ) -> list[Day]:
-    """Give the last 24 hours of some endpoints, in the same order."""
+    """Give the last 24 hours of some endpoints, in the same order; without `medians`, those are None."""
     last = hour_of(now)
     first = last - HOURS_OF_A_DAY + 1
     edges = [hour * HOUR_US for hour in range(first, last + 2)]
@@ -168,9 +179,10 @@ def days_of(
     days: list[Day] = []
     for record in records:
         hours = found[record.endpoint_id]
-        answers = connection.execute(
-            figures.answers_between(account_id, record.endpoint_id, edges[0], edges[-1]).limit(MEDIAN_OF)
-        )
+        answers: Sequence[int] = ()
+        if medians:
+            latest = figures.answers_between(account_id, record.endpoint_id, edges[0], edges[-1]).limit(MEDIAN_OF)
+            answers = connection.execute(latest).scalars().all()
         held: Sequence[int] = NO_HOURS
         if _waits(record, bounds):
             held = waiting_between(connection, account_id, [record], bounds, types)
@@ -178,7 +190,7 @@ def days_of(
             Day(
                 tuple(hours.get(hour, NOTHING) for hour in range(first, last + 1)),
                 tuple(held),
-                figures.times_of(answers.scalars().all()).p50_us,
+                figures.times_of(answers).p50_us,
             )
         )
     return days

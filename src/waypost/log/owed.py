@@ -201,11 +201,12 @@ def waiting_of_many(
     records: Sequence[EndpointRecord],
     end: int,
     types: Sequence[str],
-    bodies_max: int,
+    bodies_max: int | None = None,
 ) -> list[Waiting]:
     """Give the same of some endpoints of one account, in as many statements as for one where counts are remembered.
 
-    At most `bodies_max` events are looked into for each, so a count may be `more` until it was asked for often enough.
+    With `bodies_max` no more events than that are looked into for each, so a count may be `more` until it was asked for
+    often enough.
     """
     if not records:
         return []

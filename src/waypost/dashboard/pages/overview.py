@@ -146,10 +146,7 @@ def _endpoints(visit: Visit, seen: Overview) -> list[dict[str, Any]]:
             "state": held.endpoint.state,
             "reason": held.endpoint.state_reason,
             "since": held.endpoint.state_since if held.endpoint.state != "active" else None,
-            "hours": [
-                (hour.delivered, hour.retrying + hour.failed, waits)
-                for hour, waits in zip(day.hours, day.held, strict=True)
-            ],
+            "hours": day.bars,
             "words": sparkline_words(held, day.hours, visit.words),
             "median_ms": None if day.median_us is None else day.median_us / 1000,
             "waiting": many(held.waiting),

@@ -14,7 +14,7 @@ from waypost.dashboard.visit import Visit
 
 STATES = ("active", "failing", "paused", "suspended")
 ORDER = {"suspended": 0, "failing": 1, "paused": 2, "active": 3}
-SHOWN_MAX = 200
+SHOWN_MAX = 50  # a page stays light
 
 
 @get(WEBHOOKS)
@@ -38,16 +38,16 @@ async def list_webhooks(
     endpoints.sort(key=lambda endpoint: (ORDER[endpoint["state"]], endpoint["name"].casefold()))
     worst = next((endpoint for endpoint in endpoints if endpoint["state"] == "suspended"), None)
     shown = [endpoint for endpoint in endpoints if in_state in ("", endpoint["state"])]
-    hours = {endpoint["id"]: await activity_of(visit, endpoint["id"]) for endpoint in shown}
+    days = await visit.log.days_of(visit.account_id, [one["id"] for one in shown], visit.now, medians=False)
     return visit.page(
         "webhooks.html",
         active="webhooks",
-        endpoints=shown,
+        endpoints=[endpoint for endpoint in shown if endpoint["id"] in days],
         all=len(endpoints),
         counts=counts,
         state=in_state if in_state in STATES else "",
         worst=worst,
-        hours=hours,
+        lately=days,
         next=listed["next"],
         may_change=visit.may(WRITE),
     )
