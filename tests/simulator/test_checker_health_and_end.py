@@ -385,6 +385,34 @@ def test_a_batch_that_is_settled_in_parts_is_found():
     assert story.broken() == {"batches are settled whole"}
 
 
+def test_a_batch_is_settled_in_parts_also_where_the_next_owner_sends_the_rest():
+    story = batched()
+    story.send(1, 2, 3)
+    story.store((1, 1, "delivered"), cursor=1)
+    story.kill()
+    story.start(2)
+    story.take(process=2)
+    story.send(2, 3, process=2)
+    story.store((2, 1, "delivered"), (3, 1, "delivered"), cursor=3, process=2)
+    assert "batches are settled whole" in story.broken()
+
+
+def test_a_batch_whose_success_was_lost_with_its_owner_may_be_settled_by_what_comes_after():
+    story = batched()
+    story.send(1, 2, 3)
+    story.kill()
+    story.start(2)
+    story.take(process=2)
+    story.send(1, 2, 3, process=2, status=413)
+    put = [story.held(position, 1) for position in (1, 2, 3)]
+    story.store(*[(position, 1, "retrying") for position in (1, 2, 3)], put=put, cursor=3, process=2)
+    story.send(1, 2, process=2, attempt=2)
+    story.store((1, 2, "delivered"), (2, 2, "delivered"), gone=[1, 2], process=2)
+    story.send(3, process=2, attempt=2)
+    story.store((3, 2, "delivered"), gone=[3], process=2)
+    assert "batches are settled whole" not in story.broken()
+
+
 def test_a_batch_that_is_too_large_is_found():
     story = batched(size=2)
     story.send(1, 2, 3)

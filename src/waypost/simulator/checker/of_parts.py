@@ -134,12 +134,13 @@ def batches_are_settled_whole(facts: Facts) -> Iterator[Broken]:
             for position in began.positions
             if facts.stored((sent.name, position), "delivered") > sent.moment
         }  # fmt: skip
-        # Where the success was lost with its owner, its events were settled by what came after.
-        if len(set(moments.values())) > 1 and not any(
-            sent.moment < one.moment < moment
+        # Where the success was lost with its owner, its events were settled by what came after; else it settles all.
+        settled_by_it = any(
+            moment != NEVER
+            and not any(sent.moment < one.moment < moment for one in facts.sent_at.get((sent.name, position), ()))
             for position, moment in moments.items()
-            for one in facts.sent_at.get((sent.name, position), ())
-        ):
+        )
+        if settled_by_it and len(set(moments.values())) > 1:
             yield Broken(
                 words=f"the events of {began.webhook_id} were not settled together", at=began.at, name=sent.name,
                 position=began.positions[0],
