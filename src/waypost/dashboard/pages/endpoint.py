@@ -8,11 +8,11 @@ from urllib.parse import urlencode
 from litestar import Response, get, post
 from litestar.params import QueryParameter
 
+from waypost.dashboard.activity import read_activity
 from waypost.dashboard.choices import in_words, tree
 from waypost.dashboard.endpoint_form import in_units
 from waypost.dashboard.forms import Typed, typed
 from waypost.dashboard.pages.setup import WEBHOOKS, WRITE, name_of
-from waypost.dashboard.pages.webhooks import activity_of
 from waypost.dashboard.visit import PageRequest, Visit
 from waypost.errors import CallerError
 from waypost.events.wording import WORDING
@@ -31,6 +31,7 @@ async def show_endpoint(
     of_type: Annotated[str, QueryParameter(name="type")] = "",
     shipment: str = "",
     cursor: str = "",
+    span: str = "day",
 ) -> Response[str]:
     """Show an endpoint with its deliveries; every filter is in the address."""
     endpoint = await visit.call("get_endpoint", path={"id": endpoint_id})
@@ -63,10 +64,13 @@ async def show_endpoint(
     types = await visit.call("list_event_types")
     branches = tree(one for one in types["items"] if one["own"])
     failed = await visit.call("list_deliveries", path={"id": endpoint_id}, query={"state": "failed", "limit": 1})
+    seen = await read_activity(visit, endpoint_id, span)
     return visit.page(
         "endpoint.html",
         **context,
-        figures=await activity_of(visit, endpoint_id),
+        figures=seen["numbers"],
+        activity=seen["activity"],
+        span=seen["span"],
         gets=in_words(endpoint["events"], (endpoint["filter"] or {}).get("changed"), branches, visit.words),
         settings=_settings(visit, endpoint),
         last_wrong=await _last_wrong(visit, endpoint) if endpoint["state"] in ("failing", "suspended") else None,

@@ -1,6 +1,5 @@
 """The list of endpoints: where updates go, what each gets, how it fares."""
 
-from collections.abc import Mapping
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -51,21 +50,6 @@ async def list_webhooks(
         next=listed["next"],
         may_change=visit.may(WRITE),
     )
-
-
-async def activity_of(visit: Visit, endpoint_id: str) -> Mapping[str, Any]:
-    """Give how an endpoint fared in the last 24 hours, as the API's figures have it."""
-    stats: Mapping[str, Any] = await visit.call("get_endpoint_stats", path={"id": endpoint_id}, query={"window": "24h"})
-    attempts = stats["attempts"]
-    made = sum(attempts.values())
-    return {
-        "delivered": attempts["delivered"],
-        "made": made,
-        "wrong": made - attempts["delivered"],
-        "error_rate": None if not made else 100 * (made - attempts["delivered"]) / made,
-        "p50": stats["latency_ms"]["p50"],
-        "p99": stats["latency_ms"]["p99"],
-    }
 
 
 def place_of(url: str) -> str:
