@@ -3,7 +3,7 @@
 import pytest
 
 from delivery.endpoint_world import SCHEDULE, World, always
-from waypost.delivery.engine import READ_AGAIN_S, Engine
+from waypost.delivery.engine import PENDING_MAX, READ_AGAIN_S, Engine
 from waypost.delivery.health import Health
 from waypost.delivery.parcels import Phase
 from waypost.delivery.schedule import SECOND
@@ -344,3 +344,32 @@ def test_a_lane_that_was_probed_by_a_clock_ahead_of_ours_takes_its_turn():
         at = wake_at(effects)
         effects = engine.take(TimeIs(), at)
     assert probed == [2, 1, 2, 1]
+
+
+def test_the_rows_of_an_endpoint_that_refuses_half_of_its_events_are_bounded():
+    world = World(settings=ORDERED)
+    world.receiver = lambda position, number, now: Answer.TAKEN if position % 2 else Answer.REFUSED
+    world.append(*[f"k{number}" for number in range(6_000)])
+    world.run(until_s=60)
+    assert PENDING_MAX <= len(world.rows) < PENDING_MAX + 500  # what was read before is tried, and may fail too
+    assert world.cursor < 6_000
+
+
+def test_the_cursor_stands_while_batches_are_probed():
+    world = World(settings=Settings(retry_schedule_s=SCHEDULE, batch_size=100), receiver=always(Answer.UNREACHED))
+    world.append(*[f"k{number}" for number in range(3_000)])
+    world.run(until_s=3600)
+    assert world.standing.health is Health.FAILING
+    cursor, rows = world.cursor, len(world.rows)
+    world.run(until_s=2 * DAY_S)
+    assert (world.cursor, world.standing.health) == (cursor, Health.FAILING)
+    assert len(world.rows) - rows < 1_000  # those of the window, and no more however long it lasts
+
+
+def test_probes_that_fail_for_a_trouble_of_ours_are_a_second_apart():
+    failing = Standing(health=Health.FAILING, failures_in_a_row=5, failing_since=0)
+    engine = an_engine(log_end=2, standing=failing)
+    engine.take(TimeIs(), 0)
+    ((position, _),) = sends(engine.take(LogRead([Owed(1, "a"), Owed(2, "b")], 2), 0))
+    effects = engine.take(AttemptEnded(position, Answer.CANCELLED, 0.5, "no socket"), 1)
+    assert (sends(effects), wake_at(effects)) == ([], SECOND + 1)

@@ -311,6 +311,8 @@ class Engine:
             self._succeeded(parcel, ended, now)
         elif ended.answer is Answer.CANCELLED:
             self._again(parcel, now + round(OWN_TROUBLE_S * SECOND))
+            if parcel.probe:
+                self._probes.next_at = now + round(OWN_TROUBLE_S * SECOND)
         elif ended.answer is Answer.STALE and not parcel.stale_once:
             # The receiver closed an idle connection as we took it up: no verdict on it, so no failure.
             parcel.stale_once = parcel.fresh = True
@@ -525,7 +527,8 @@ class Engine:
         if self.standing.health is Health.ACTIVE and not self.paused:
             self._write_down_waiting()
         window, owed = self._window, self._lanes.owed
-        while window:
+        # While it fails the cursor stands, or each probe of a batch would write a row and make room for the next.
+        while window and self.standing.health is not Health.FAILING:
             delivery = owed.get(window[0])
             if delivery is not None and not delivery.stored:
                 break
@@ -661,6 +664,8 @@ class Engine:
     def _wants_more(self) -> bool:
         if self._reading or self._read_through >= self._log_end:
             return False
+        if self._ledger.pending_count >= PENDING_MAX:
+            return False  # whatever is read may fail and want a row: the cursor waits until some are settled
         return self.standing.health is not Health.SUSPENDED and not (self.paused and self._window)
 
     def _wake_at(self, now: int) -> int | None:

@@ -256,6 +256,8 @@ def _delivery(
 ) -> Delivery:
     state = _state(tried, held, asked=asked)
     due_at = held.due_at if held is not None and held.state != "waiting" else None
+    if endpoint.paused_at is not None or endpoint.standing.health != "active":
+        due_at = None  # nobody knows when: it waits for the endpoint
     return Delivery(
         event_id=EventId(event.event_id),
         position=event.position,
@@ -265,7 +267,7 @@ def _delivery(
         state=state,
         state_reason=_reason(endpoint, state, tried, holder, waits_for),
         recorded_at=from_micros(event.recorded_at),
-        next_attempt_at=None if due_at is None or endpoint.paused_at is not None else from_micros(due_at),
+        next_attempt_at=None if due_at is None else from_micros(due_at),
         waits_for=waits_for,
         attempts=0 if tried is None else tried.made,
         last_attempt_at=None if tried is None else from_micros(tried.started_at),

@@ -65,13 +65,14 @@ def scope_of(connection: Connection, endpoint: EndpointRecord, asked: ReplayAske
     """Give what a replay that is asked for now looks at. InvalidDocument names shipments that do not exist."""
     account_id = endpoint.account_id
     end = log_end(connection, account_id)
-    after, through = 0, endpoint.cursor
+    # To another URL nothing is on its way by itself.
+    after, through = 0, endpoint.cursor if asked.to_url is None else end
     if asked.since is not None:
         after = first_position_since(connection, account_id, to_micros(asked.since), end) - 1
     if asked.until is not None:
         through = min(through, first_position_since(connection, account_id, to_micros(asked.until), end) - 1)
     after = min(after, through)
-    on_their_way = connection.execute(pending_between(account_id, endpoint.endpoint_id, after, through)).scalars()
+    on_their_way = pending_between(account_id, endpoint.endpoint_id, after, through)
     return Scope(
         account_id=account_id,
         endpoint_id=endpoint.endpoint_id,
@@ -81,7 +82,7 @@ def scope_of(connection: Connection, endpoint: EndpointRecord, asked: ReplayAske
         through=through,
         types=types_asked(connection, account_id, asked),
         keys=None if not asked.shipments else _shipment_ids(connection, account_id, asked.shipments),
-        left_out=frozenset(on_their_way),
+        left_out=frozenset(connection.execute(on_their_way).scalars() if asked.to_url is None else ()),
     )
 
 
