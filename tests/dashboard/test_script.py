@@ -2,7 +2,7 @@
 
 import re
 import urllib.parse
-from collections.abc import Callable
+from dataclasses import dataclass
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -191,62 +191,71 @@ def test_what_the_page_before_said_is_shown_once(browser: Browser) -> None:
 # ---- live parts ------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def live(browser: Browser) -> Callable[[], Page]:
-    """Opens a page with a live list of one row, which has two when it is asked for anew."""
+@dataclass
+class Live:
+    """A page with a live list that the test itself answers: of one row, and one more each time that the log grew."""
 
-    def opened() -> Page:
+    page: Page
+    browser: Browser
+    rows: int = 1
+
+    @classmethod
+    def opened(cls, browser: Browser) -> "Live":
         page = browser.open("/search")
-
-        def rows(n: int) -> str:
-            lines = "".join(
-                f'<li class="row" data-key="{at}"><a href="/search?{at}">row {at}</a></li>' for at in range(n, 0, -1)
-            )
-            return (
-                '<section id="list" data-live="log" hx-get="/test-list"><span data-live-mark><span data-live-word>Live'
-                '</span></span><button type="button" data-hold><span>Hold still</span></button>'
-                f'<button type="button" data-show-new hidden></button><ul>{lines}</ul></section>'
-            )
-
-        def answer(route: object) -> None:
-            route.fulfill(body=rows(2), content_type="text/html")  # type: ignore[attr-defined]
-
-        page.route("**/test-list", answer)
-        with page.expect_response("**/live"):
+        live = cls(page, browser)
+        page.route("**/test-list", lambda route: route.fulfill(body=live._html(), content_type="text/html"))
+        # The list is asked for once more as soon as the connection stands: something may have moved before.
+        with page.expect_response("**/test-list"):
             page.evaluate(
                 """(html) => {
                   document.querySelector('main').insertAdjacentHTML('beforeend', html);
                   prepare(document.getElementById('list'));
                 }""",
-                rows(1),
+                live._html(),
             )
         page.mouse.move(1, 1)
-        return page
+        return live
 
-    return opened
+    def grow(self) -> None:
+        """Let the account's log grow, and the list with it."""
+        self.rows += 1
+        self.browser.world.book("SO-live", tags=[f"t{len(list(self.browser.world.service.log()))}"])
+
+    def _html(self) -> str:
+        lines = "".join(
+            f'<li class="row" data-key="{at}"><a href="/search?{at}">row {at}</a></li>'
+            for at in range(self.rows, 0, -1)
+        )
+        return (
+            '<section id="list" data-live="log" hx-get="/test-list">'
+            "<span data-live-mark><span data-live-word>Live</span></span>"
+            '<button type="button" data-hold><span>Hold still</span></button>'
+            f'<button type="button" data-show-new hidden></button><ul>{lines}</ul></section>'
+        )
 
 
-def grow(browser: Browser) -> None:
-    """Let the account's log grow."""
-    browser.world.book("SO-live", tags=[f"t{len(list(browser.world.service.log()))}"])
+@pytest.fixture
+def live(browser: Browser) -> Live:
+    """A page with a live list, connected."""
+    return Live.opened(browser)
 
 
-def test_row_appears_when_the_log_grew(browser: Browser, live: Callable[[], Page]) -> None:
-    page = live()
+def test_row_appears_when_the_log_grew(live: Live) -> None:
+    page = live.page
     rows = page.locator("#list li")
     expect(rows).to_have_count(1)
-    grow(browser)
+    live.grow()
     expect(rows).to_have_count(2)
     expect(rows.first).to_have_class(re.compile("is-new"))
     expect(rows.last).not_to_have_class(re.compile("is-new"))
     page.context.close()
 
 
-def test_rows_under_the_pointer_stay_and_new_ones_are_counted(browser: Browser, live: Callable[[], Page]) -> None:
-    page = live()
+def test_rows_under_the_pointer_stay_and_new_ones_are_counted(live: Live) -> None:
+    page = live.page
     rows = page.locator("#list li")
     rows.first.hover()
-    grow(browser)
+    live.grow()
     expect(page.get_by_role("button", name="1 new")).to_be_visible()
     expect(rows).to_have_count(1)
     page.mouse.move(1, 1)
@@ -254,11 +263,11 @@ def test_rows_under_the_pointer_stay_and_new_ones_are_counted(browser: Browser, 
     page.context.close()
 
 
-def test_row_with_the_focus_stays_until_the_new_ones_are_asked_for(browser: Browser, live: Callable[[], Page]) -> None:
-    page = live()
+def test_row_with_the_focus_stays_until_the_new_ones_are_asked_for(live: Live) -> None:
+    page = live.page
     rows = page.locator("#list li")
     rows.first.get_by_role("link").focus()
-    grow(browser)
+    live.grow()
     new = page.get_by_role("button", name="1 new")
     expect(new).to_be_visible()
     expect(rows).to_have_count(1)
@@ -267,14 +276,14 @@ def test_row_with_the_focus_stays_until_the_new_ones_are_asked_for(browser: Brow
     page.context.close()
 
 
-def test_hold_still_stops_the_rows_until_it_is_pressed_again(browser: Browser, live: Callable[[], Page]) -> None:
-    page = live()
+def test_hold_still_stops_the_rows_until_it_is_pressed_again(live: Live) -> None:
+    page = live.page
     rows = page.locator("#list li")
     page.get_by_role("button", name="Hold still").click()
     expect(page.locator("[data-live-word]")).to_have_text("Held still")
     with page.expect_event("console", lambda message: message.text == "told"):
         page.evaluate("() => connection.source.addEventListener('changed', () => console.info('told'), {once: true})")
-        grow(browser)
+        live.grow()
     expect(rows).to_have_count(1)
     page.get_by_role("button", name="Go on").click()
     page.mouse.move(1, 1)
@@ -282,12 +291,30 @@ def test_hold_still_stops_the_rows_until_it_is_pressed_again(browser: Browser, l
     page.context.close()
 
 
-def test_lost_connection_is_shown_and_recovers(browser: Browser, live: Callable[[], Page]) -> None:
-    page = live()
+def test_lost_connection_is_shown_and_recovers(live: Live) -> None:
+    page = live.page
     page.route("**/live", lambda route: route.abort())
     page.evaluate("() => connection.open()")
     expect(page.locator("[data-lost]")).to_contain_text("No connection. What you see is from")
     page.unroute("**/live")
     expect(page.locator("[data-lost]")).to_be_hidden(timeout=30_000)
     expect(page.get_by_text("Connected again.")).to_be_visible()
+    page.context.close()
+
+
+def test_list_of_deliveries_grows_by_itself_and_counts_what_it_holds_back(browser: Browser) -> None:
+    page = browser.open(f"{WEBHOOKS}/{browser.world.endpoints['ERP production']}")
+    rows = page.locator("#deliveries tbody tr")
+    first, second = rows.filter(has_text="SO-60001"), rows.filter(has_text="SO-60002")
+    page.mouse.move(1, 1)
+    browser.world.book("SO-60001")
+    expect(first).to_have_count(2)  # it was created, and booked
+    expect(first.first).to_have_class(re.compile("is-new"))
+    rows.first.hover()
+    browser.world.book("SO-60002")
+    new = page.get_by_role("button", name=re.compile(r"^[1-9] new$"))
+    expect(new).to_be_visible()
+    expect(second).to_have_count(0)
+    new.click()
+    expect(second.first).to_be_visible()
     page.context.close()

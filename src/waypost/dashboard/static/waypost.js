@@ -305,10 +305,11 @@ document.addEventListener("keydown", (event) => {
 
 // ---- live parts -------------------------------------------------------------------------------------------------------
 
-// <section id="deliveries" data-live="ep_…" hx-get="/…">: its content is fetched anew when what it names has changed:
-// `log` (anything in the account's log), `endpoints` (any endpoint), `ep_…` (one), `every` (anything). The answer, a page
+// <section id="deliveries" data-live="endpoint:ep_…" hx-get="/…">: its content is fetched anew when what it names has changed:
+// `log` (anything in the account's log), `endpoints` (any endpoint), `endpoint:ep_…` (one), `every` (anything). The answer, a page
 // or a part of one, holds the section again: by its id, else by its hx-select. Without hx-get it is the page's own address.
-// Rows with data-key are told apart by it: new ones fade in, and are counted while they are held back.
+// Rows are told apart by their data-key, else by where they lead: new ones fade in, and are counted while they are held
+// back.
 
 const REFRESH_MS_MIN = 1000; // of one part
 const LOST_AFTER_MS = 4000; // a connection that comes back before that was never missed
@@ -333,7 +334,7 @@ class Part {
   }
 
   get names() {
-    return this.section.dataset.live.split(/\s+/);
+    return this.section.dataset.live.split(/\s+/).map((name) => name.replace(/^endpoint:/, ""));
   }
 
   concerns(changed) {
@@ -342,17 +343,15 @@ class Part {
     );
   }
 
-  /** Whether its rows must stay where they are. */
+  /** Whether its rows must stay where they are, and what is being typed or pressed. */
   get isInUse() {
     const { section } = this;
-    if (section.querySelector("details.menu[open], dialog[open]")) return true;
     // A button that is replaced between press and release is never clicked.
-    if (section.querySelector(":is(a, button, summary, input, select, label):hover")) return true;
-    if (section.contains(document.activeElement) && !document.activeElement.matches("[data-hold], [data-show-new]")) {
-      return true;
-    }
-    const rows = section.querySelector("[data-rows], tbody, ol, ul") || section;
-    return rows.matches(":hover") || section.getBoundingClientRect().top < -80;
+    if (section.querySelector("details.menu[open], dialog[open], :active")) return true;
+    const rows = ["[data-rows]", "tbody", "ol", "ul"].map((kind) => section.querySelector(kind)).find(Boolean);
+    const focused = section.contains(document.activeElement) ? document.activeElement : null;
+    if (focused?.matches("input, select, textarea") || (focused && rows?.contains(focused))) return true;
+    return Boolean(rows) && (rows.matches(":hover") || section.getBoundingClientRect().top < -80);
   }
 
   clicked(event) {
@@ -414,15 +413,17 @@ class Part {
     const { section } = this;
     const known = keysOf(section);
     const scrolled = section.querySelector(".table-box")?.scrollLeft;
+    const focused = section.contains(document.activeElement) ? document.activeElement : null;
     section.replaceChildren(...document.adoptNode(this.waiting).childNodes);
     this.waiting = null;
-    for (const row of all("[data-key]", section)) {
-      if (known.size && !known.has(row.dataset.key)) row.classList.add("is-new");
+    for (const row of rowsOf(section)) {
+      if (known.size && !known.has(keyOf(row))) row.classList.add("is-new");
     }
     if (scrolled) section.querySelector(".table-box").scrollLeft = scrolled;
     window.htmx?.process(section);
     prepare(section);
     this.mark();
+    if (focused) counterpartOf(focused, section)?.focus({ preventScroll: true });
   }
 
   /** Say how many rows wait to be shown. */
@@ -448,7 +449,16 @@ class Part {
   }
 }
 
-const keysOf = (within) => new Set(all("[data-key]", within).map((row) => row.dataset.key));
+/** The control of new content that stands for one of the content before. */
+function counterpartOf(before, within) {
+  const same = (one) => one.id === before.id && one.textContent === before.textContent && one.name === before.name;
+  return all(before.localName, within).find(same);
+}
+
+const rowsOf = (within) => all("[data-key], tbody tr", within);
+/** What tells a row from others: its data-key, else where it leads. */
+const keyOf = (row) => row.dataset.key || (row.querySelector("a.name") || row.querySelector("a"))?.getAttribute("href");
+const keysOf = (within) => new Set(rowsOf(within).map(keyOf).filter(Boolean));
 
 const connection = {
   source: null,
@@ -482,10 +492,14 @@ const connection = {
     this.retryMs = 2000;
     clearTimeout(this.losing);
     this.losing = null;
-    if (!this.isLost) return;
-    this.isLost = false;
-    this.tell();
-    toast({ text: say("back") });
+    const isFirst = !this.hasMet;
+    this.hasMet = true;
+    if (this.isLost) {
+      this.isLost = false;
+      this.tell();
+      toast({ text: say("back") });
+    } else if (!isFirst) return;
+    // Nobody told us what moved since the page was made, or since the connection was lost.
     for (const part of this.parts) part.changed();
   },
 
