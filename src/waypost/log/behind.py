@@ -167,12 +167,29 @@ def _first_past_cursor_at(connection: Connection, endpoint: EndpointRecord) -> d
 # -- by time -----------------------------------------------------------------------------------------------------------
 
 
+Retried = Mapping[str, Sequence[tuple[int, str]]]
+"""By endpoint: the positions and types of what waits for a retry."""
+
+
+def read_retried(
+    connection: Connection, account_id: AccountId, waiters: Sequence[EndpointRecord], bounds: Sequence[int]
+) -> Retried:
+    """Give what waits for a retry at some endpoints, of what lies in these bounds; in one statement for all."""
+    ids = [waiter.endpoint_id for waiter in waiters]
+    found: dict[str, list[tuple[int, str]]] = {}
+    if ids and bounds[0] < bounds[-1]:
+        for row in connection.execute(pending_in(account_id, ids, bounds[0], bounds[-1] - 1)):
+            found.setdefault(row.endpoint_id, []).append((row.position, row.type))
+    return found
+
+
 def waiting_between(
     connection: Connection,
     account_id: AccountId,
     waiters: Sequence[EndpointRecord],
     bounds: Sequence[int],
     types: Sequence[str],
+    retried: Retried,
 ) -> list[int]:
     """Give how many events wait for at least one of `waiters`, by the bin in which their positions lie.
 
@@ -183,7 +200,8 @@ def waiting_between(
     made = [0] * (len(bounds) - 1)
     if not waiters or bounds[0] >= bounds[-1]:
         return made
-    for low, names in _from_where(waiters, types).items():
+    lows = _from_where(waiters, types)
+    for low, names in lows.items():
         after, through = max(low, bounds[0] - 1), bounds[-1] - 1
         if after >= through:
             continue
@@ -193,7 +211,10 @@ def waiting_between(
         wanted = positions_of_types(account_id, names, after, through).limit(POSITIONS_MAX)
         positions = connection.execute(wanted).scalars().all()
         _count(made, bounds, positions)
-    _count(made, bounds, _pending_between(connection, account_id, waiters, bounds, types))
+    # What waits for a retry counts too, unless it lies past the cursor of somebody who wants it: then it is counted.
+    low_of = {name: low for low, names in lows.items() for name in names}
+    tried = (pair for waiter in waiters for pair in retried.get(waiter.endpoint_id, ()))
+    _count(made, bounds, {position for position, name in tried if position <= low_of.get(name, bounds[-1])})
     return made
 
 
@@ -221,20 +242,6 @@ def _count_all(made: list[int], bounds: Sequence[int], first: int, last: int) ->
 def _count(made: list[int], bounds: Sequence[int], positions: Iterable[int]) -> None:
     for position in positions:
         made[bisect_right(bounds, position) - 1] += 1
-
-
-def _pending_between(
-    connection: Connection,
-    account_id: AccountId,
-    waiters: Sequence[EndpointRecord],
-    bounds: Sequence[int],
-    types: Sequence[str],
-) -> list[int]:
-    """Positions that wait for a retry and are not counted by anybody's cursor yet."""
-    low_of = {name: low for low, names in _from_where(waiters, types).items() for name in names}
-    ids = [waiter.endpoint_id for waiter in waiters]
-    rows = connection.execute(pending_in(account_id, ids, bounds[0], bounds[-1] - 1)).all()
-    return sorted({row.position for row in rows if row.position <= low_of.get(row.type, bounds[-1])})
 
 
 # -- statements --------------------------------------------------------------------------------------------------------
@@ -285,6 +292,6 @@ def first_pending_of(account_id: AccountId, endpoint_ids: Sequence[str]) -> Sele
 def pending_in(account_id: AccountId, endpoint_ids: Sequence[str], first: int, last: int) -> Select[Any]:
     """What waits for a retry between two positions, at these endpoints, at most so much. Walks the primary key."""
     columns = pending.c
-    mine = select(columns.position, columns.type).where(columns.account_id == account_id)
+    mine = select(columns.endpoint_id, columns.position, columns.type).where(columns.account_id == account_id)
     mine = mine.where(columns.endpoint_id.in_(list(endpoint_ids)), columns.state != "resend")
     return mine.where(columns.position >= first, columns.position <= last).limit(POSITIONS_MAX)

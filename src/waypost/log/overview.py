@@ -12,7 +12,7 @@ from waypost.clock import from_micros
 from waypost.events import patterns
 from waypost.ids import AccountId, EndpointId
 from waypost.log import figures, owed
-from waypost.log.behind import Behind, Held, oldest_waiting_at, read_behind, waiting_between
+from waypost.log.behind import Behind, Held, oldest_waiting_at, read_behind, read_retried, waiting_between
 from waypost.log.endpoints import read_endpoints
 from waypost.log.events import count_of_types, first_position_since, log_end
 from waypost.log.figures import CameIn, Ending, EventCounts, Micros, Moving, Places, Quiet, Refused, Times
@@ -118,6 +118,7 @@ def read_overview(
     )
     behind = read_behind(connection, vault, memory.counts, account_id, a_minute_ago, types)
     waiters = [one.endpoint for one in behind.held if one.waiting.count]
+    retried = read_retried(connection, account_id, waiters, counted.bounds)
     shown = _worst_first(connection, vault, account_id, behind)
     since, now_hour = hour_of(edges[0]), hour_of(now)
     refused = figures.refused_since(connection, account_id, a_week_ago)
@@ -130,7 +131,7 @@ def read_overview(
     return Overview(
         moving=figures.count_moving(connection, account_id),
         events=counted,
-        waiting=tuple(waiting_between(connection, account_id, waiters, counted.bounds, types)),
+        waiting=tuple(waiting_between(connection, account_id, waiters, counted.bounds, types, retried)),
         outcomes=memory.hours.read(connection, account_id, since, now_hour + 1, now_hour),
         times=figures.times_to_told(connection, account_id, edges[0], since),
         behind=behind,
@@ -174,7 +175,9 @@ def days_of(
     first = last - HOURS_OF_A_DAY + 1
     edges = [hour * HOUR_US for hour in range(first, last + 2)]
     bounds = memory.places.of(connection, account_id, edges, now)
-    types = types_of_account(connection, account_id) if any(_waits(record, bounds) for record in records) else []
+    waiters = [record for record in records if _waits(record, bounds)]
+    types = types_of_account(connection, account_id) if waiters else []
+    retried = read_retried(connection, account_id, waiters, bounds)
     found = read_hours(connection, account_id, [record.endpoint_id for record in records], first, last + 1)
     days: list[Day] = []
     for record in records:
@@ -185,7 +188,7 @@ def days_of(
             answers = connection.execute(latest).scalars().all()
         held: Sequence[int] = NO_HOURS
         if _waits(record, bounds):
-            held = waiting_between(connection, account_id, [record], bounds, types)
+            held = waiting_between(connection, account_id, [record], bounds, types, retried)
         days.append(
             Day(
                 tuple(hours.get(hour, NOTHING) for hour in range(first, last + 1)),
@@ -248,7 +251,8 @@ def read_activity(
     waiting = owed.waiting(connection, memory.counts, endpoint)
     types, held = types_of_account(connection, account_id), [0] * (len(hours) - 1)
     if waiting.count:
-        held = waiting_between(connection, account_id, [endpoint], bounds, types)
+        retried = read_retried(connection, account_id, [endpoint], bounds)
+        held = waiting_between(connection, account_id, [endpoint], bounds, types, retried)
     times = figures.answer_times(connection, account_id, endpoint_id, edges)
     (overall,) = figures.answer_times(connection, account_id, endpoint_id, [edges[0], edges[-1]])
     return Activity(
