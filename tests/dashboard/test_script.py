@@ -230,7 +230,8 @@ class Live:
             '<section id="list" data-live="log" hx-get="/test-list">'
             "<span data-live-mark><span data-live-word>Live</span></span>"
             '<button type="button" data-hold><span>Hold still</span></button>'
-            f'<button type="button" data-show-new hidden></button><ul>{lines}</ul></section>'
+            f'<button type="button" data-show-new hidden></button><ul>{lines}</ul>'
+            "<details><summary>Answer</summary>what it answered</details></section>"
         )
 
 
@@ -273,6 +274,16 @@ def test_row_with_the_focus_stays_until_the_new_ones_are_asked_for(live: Live) -
     expect(rows).to_have_count(1)
     new.click()
     expect(rows).to_have_count(2)
+    page.context.close()
+
+
+def test_what_was_opened_stays_open_when_a_part_is_fetched_anew(live: Live) -> None:
+    page = live.page
+    page.locator("#list summary").click()
+    page.mouse.move(1, 1)
+    live.grow()
+    expect(page.locator("#list li")).to_have_count(2)
+    expect(page.get_by_text("what it answered")).to_be_visible()
     page.context.close()
 
 

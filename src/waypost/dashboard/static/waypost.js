@@ -414,7 +414,9 @@ class Part {
     const known = keysOf(section);
     const scrolled = section.querySelector(".table-box")?.scrollLeft;
     const focused = section.contains(document.activeElement) ? document.activeElement : null;
+    const folds = new Map(foldsOf(section).map(([name, fold]) => [name, fold.open]));
     section.replaceChildren(...document.adoptNode(this.waiting).childNodes);
+    for (const [name, fold] of foldsOf(section)) if (folds.has(name)) fold.open = folds.get(name);
     this.waiting = null;
     for (const row of rowsOf(section)) {
       if (known.size && !known.has(keyOf(row))) row.classList.add("is-new");
@@ -447,6 +449,17 @@ class Part {
       button.querySelector("span").textContent = this.isHeld ? say("on") : say("hold");
     }
   }
+}
+
+/** What can be opened and closed, by the words on it and its place among those of the same words, counted from the end:
+    new rows come at the top. */
+function foldsOf(within) {
+  const seen = new Map();
+  return all("details:not(.menu)", within).reverse().map((fold) => {
+    const said = fold.querySelector("summary")?.textContent.trim() || "";
+    seen.set(said, (seen.get(said) || 0) + 1);
+    return [`${seen.get(said)} ${said}`, fold];
+  });
 }
 
 /** The control of new content that stands for one of the content before. */
