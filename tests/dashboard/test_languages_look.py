@@ -11,7 +11,7 @@ WEBHOOKS = "/settings/integrations/webhooks"
 # Each with a text that stands on it.
 PAGES = {
     "overview": ("/", "Overview"),
-    "endpoint": (WEBHOOKS + "/{endpoints[Customer portal]}", "How it is kept"),
+    "endpoint": (WEBHOOKS + "/{endpoints[Customer portal]}", "Attempts that failed"),
     "delivery": (WEBHOOKS + "/{endpoints[ERP production]}/deliveries/{events[shipment.status.collected]}", "Attempts"),
     "add-endpoint": (f"{WEBHOOKS}/new", "Where should updates go?"),
     "shipment": ("/shipments/{shipments[SO-48213]}", "Journey"),

@@ -28,7 +28,8 @@ def headline(event: Mapping[str, Any], words: Words) -> str:
     if kind == "shipment.document_added":
         return words("%(document)s added", document=plain(data["document"].get("kind") or "document").capitalize())
     if kind == "tracking.event_recorded" and scan is not None:
-        said = scan["carrier_text"] or plain(scan["status"] or scan["kind"]).capitalize()
+        kind_of_scan = f"{SHIPMENT_STATUS}{scan['status']}" if scan["status"] else kind
+        said = scan["carrier_text"] or _title(kind_of_scan, words)
         place = place_of(scan)
         return f"{said}, {place}" if place else str(said)
     return _title(kind, words)
