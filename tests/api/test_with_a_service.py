@@ -102,7 +102,8 @@ def receiving_tests(service: Service, **settings: Any) -> tuple[dict[str, Any], 
 
 def test_a_test_that_is_signed_with_a_key_passes_with_the_published_one(service: Service) -> None:
     endpoint, attempt = receiving_tests(service, signature=["v1a"])
-    public_keys = runpy.run_path(str(ROOT / "src" / "waypost" / "dashboard" / "receivers" / "python" / "keys.py"))["public_keys"]
+    copied = ROOT / "src" / "waypost" / "dashboard" / "receivers" / "python" / "keys.py"
+    public_keys = runpy.run_path(str(copied))["public_keys"]
     keys = public_keys(f"http://127.0.0.1:{service.port}", endpoint["id"])
     assert keys == [endpoint["public_key"]]
     event = verify(attempt["request"]["body"].encode(), attempt["request"]["headers"], secret=keys)

@@ -216,7 +216,8 @@ async def test_a_replay_does_not_begin_amid_a_step_that_could_take_what_it_wants
         other = open_database(pg_url)
         with other.writer.connect() as step:
             step.execute(select(accounts.c.account_id).where(accounts.c.account_id == DEFAULT).with_for_update())
-            beginning = asyncio.create_task(log.do(units.create_replay(scope, asked, matched, actor=Actor("tms", "tok_1"))))
+            job = units.create_replay(scope, asked, matched, actor=Actor("tms", "tok_1"))
+            beginning = asyncio.create_task(log.do(job))
             async with asyncio.timeout(30):
                 await until_somebody_waits(other)
             assert not beginning.done()
