@@ -11,7 +11,7 @@ WORKERS ?= 2
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
 
-$(STAMP): pyproject.toml
+$(STAMP): pyproject.toml package-lock.json hatch_build.py
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { \
 	  echo 'Python cannot make a virtual environment; on Debian: apt-get install python3-venv' >&2; exit 1; }
 	@echo 'Installing Waypost and its tools into $(VENV) …'

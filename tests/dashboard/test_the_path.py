@@ -59,6 +59,9 @@ def test_from_the_first_endpoint_to_everything_having_arrived(browser: Browser, 
     expect(page.locator("#found")).to_contain_text("Not encrypted")
     page.get_by_label("Name", exact=False).first.fill("Yard Pärnu")
 
+    page.get_by_text("Login, extra headers, time limit, batches").click()
+    page.get_by_label("Waits between attempts").fill("1 h, 2 h")  # nothing is tried again before it is asked for
+
     # Only collections and deliveries, of the many things that could be told.
     for branch in ("New bookings", "Changes to details", "Delays and problems", "ETA moved", "Documents"):
         page.get_by_label(f"All of {branch}").uncheck()
@@ -96,7 +99,7 @@ def test_from_the_first_endpoint_to_everything_having_arrived(browser: Browser, 
     expect(page.locator("h1")).to_have_text(
         "Your server answered 401: it refuses our request. Check its authentication."
     )
-    expect(page.locator(".verdict")).to_contain_text(re.compile("Attempt [2-9]"))
+    expect(page.locator(".verdict")).to_contain_text("Attempt 2")
     look(page, "path-2-refused", close=False)
 
     # Nothing is lost while it is paused, and it goes out in order afterwards.
@@ -114,7 +117,7 @@ def test_from_the_first_endpoint_to_everything_having_arrived(browser: Browser, 
     retried = page.locator("#deliveries tbody tr", has_text="Retrying")
     retried.get_by_role("link").first.click()
     page.get_by_role("button", name="Try now").click()
-    expect(page.locator(".verdict")).to_contain_text(re.compile("It was delivered at attempt [2-9]"), timeout=20_000)
+    expect(page.locator(".verdict")).to_contain_text("It was delivered at attempt 2.", timeout=20_000)
 
     wait_for(lambda: len([one for one in shop.ids if not one.startswith("evt_test_")]) == 3, "everything to arrive")
     assert world.call("GET", f"/v1/endpoints/{endpoint}")["waiting"] == 0
