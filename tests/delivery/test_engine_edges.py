@@ -373,3 +373,11 @@ def test_probes_that_fail_for_a_trouble_of_ours_are_a_second_apart():
     ((position, _),) = sends(engine.take(LogRead([Owed(1, "a"), Owed(2, "b")], 2), 0))
     effects = engine.take(AttemptEnded(position, Answer.CANCELLED, 0.5, "no socket"), 1)
     assert (sends(effects), wake_at(effects)) == ([], SECOND + 1)
+
+
+def test_a_row_past_the_cursor_does_not_take_the_cursor_along_while_the_endpoint_fails():
+    failing = Standing(health=Health.FAILING, failures_in_a_row=5, failing_since=0)
+    engine = an_engine(log_end=3, standing=failing, pending=(retrying(3, "a"),))
+    engine.take(TimeIs(), 0)
+    engine.take(LogRead([Owed(1, "b"), Owed(2, "b"), Owed(3, "a")], 3), 1)
+    assert engine.cursor == 0

@@ -86,15 +86,15 @@ class Story:
         """Renew its lease."""
         clock = BEGAN_AT + self.now
         self.renewed[process] = self.now
-        row = WorkerRow(f"w{process}", clock + lives)
+        row = WorkerRow(f"p{process}", clock + lives)
         self.add(Committed(self.now, process, "leases", workers=(row,), store_clock=clock))
 
     def take(self, name: Name = ENDPOINT, process: int = 1) -> None:
         """Take an endpoint with the next epoch."""
         clock = BEGAN_AT + self.now
         self.renewed[process] = self.now
-        row = self.rows[name] = replace(self.rows[name], epoch=self.rows[name].epoch + 1, owner=f"w{process}")
-        workers = (WorkerRow(f"w{process}", clock + LEASE),)
+        row = self.rows[name] = replace(self.rows[name], epoch=self.rows[name].epoch + 1, owner=f"p{process}")
+        workers = (WorkerRow(f"p{process}", clock + LEASE),)
         self.add(
             Committed(self.now, process, "take", endpoints=(row,), workers=workers, store_clock=clock)
         )  # fmt: skip

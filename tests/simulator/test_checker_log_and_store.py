@@ -189,7 +189,7 @@ def test_an_endpoint_that_starts_elsewhere_than_asked_is_found():
 def test_an_epoch_that_stays_as_the_owner_changes_is_found():
     story = a_good_day()
     story.wait(6)
-    story.store(owner="w2")
+    story.store(owner="p2")
     assert story.broken() == {"cursors and epochs only grow"}
 
 

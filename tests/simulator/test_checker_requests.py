@@ -336,7 +336,7 @@ def asked_for_patience(retry_after: str, waited_s: float, *, process: int = 1, s
     story.report("shipment.created", key="shp_2")
     story.send(1, status=503, retry_after=retry_after)
     if stored:
-        story.store((1, 1, "retrying"), put=[story.held(1, 1)], failures_in_a_row=1, held_until=1)
+        story.store((1, 1, "retrying"), status=503, put=[story.held(1, 1)], failures_in_a_row=1, held_until=1)
     if process == 2:
         story.kill()
         story.start(2)

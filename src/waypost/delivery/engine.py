@@ -526,16 +526,16 @@ class Engine:
         """Move the cursor over all that is settled or written down, writing down what waits behind a pending one."""
         if self.standing.health is Health.ACTIVE and not self.paused:
             self._write_down_waiting()
-        window, owed = self._window, self._lanes.owed
         # While it fails the cursor stands, or each probe of a batch would write a row and make room for the next.
-        while window and self.standing.health is not Health.FAILING:
-            delivery = owed.get(window[0])
-            if delivery is not None and not delivery.stored:
-                break
-            window.popleft()
-        cursor = window[0] - 1 if window else self._read_through
-        if cursor > self.cursor:
-            self.cursor = cursor
+        if self.standing.health is not Health.FAILING:
+            window, owed = self._window, self._lanes.owed
+            while window:
+                delivery = owed.get(window[0])
+                if delivery is not None and not delivery.stored:
+                    break
+                window.popleft()
+            # Rows past the cursor were taken up before what was read between them, and were popped by now.
+            self.cursor = max(self.cursor, window[0] - 1 if window else self._read_through)
         lag = self.cursor - self._cursor_told
         if lag and (
             due
