@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import pytest
 from playwright.sync_api import Browser as Chromium
-from playwright.sync_api import BrowserContext, Page, Request, Response, sync_playwright
+from playwright.sync_api import BrowserContext, Page, Request, Response, expect, sync_playwright
 
 from dashboard.world import World
 from service_process import OPERATOR_TOKEN
@@ -27,6 +27,9 @@ WIDTHS = (1440, 390)
 SCHEMES: Sequence[Literal["light", "dark"]] = ("light", "dark")
 JUDGED = ((1440, "light"), (390, "dark"))  # by axe: each theme's colours and each width's layout once
 PAGE_BYTES_MAX = 200_000
+SLOW_MS = 60_000  # what a page may take on a busy machine: no test asks how fast it is
+
+expect.set_options(timeout=SLOW_MS)
 
 # Tests of one browser stay on one worker, so that there is one chromium.
 IN_BROWSER = pytest.mark.xdist_group("browser")
@@ -90,7 +93,7 @@ class Browser:
         """Open a page in a window of its own, as the operator, unless told otherwise."""
         state = self._state() if signed_in else None
         context = self._context(storage_state=state, java_script_enabled=javascript, color_scheme=scheme)
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(SLOW_MS)
         page = context.new_page()
         page.set_viewport_size({"width": width, "height": 900})
         watched = Watched(self.world.url)

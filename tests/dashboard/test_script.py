@@ -308,7 +308,7 @@ def test_lost_connection_is_shown_and_recovers(live: Live) -> None:
     page.evaluate("() => connection.open()")
     expect(page.locator("[data-lost]")).to_contain_text("No connection. What you see is from")
     page.unroute("**/live")
-    expect(page.locator("[data-lost]")).to_be_hidden(timeout=30_000)
+    expect(page.locator("[data-lost]")).to_be_hidden()
     expect(page.get_by_text("Connected again.")).to_be_visible()
     page.context.close()
 

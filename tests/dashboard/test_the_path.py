@@ -117,7 +117,7 @@ def test_from_the_first_endpoint_to_everything_having_arrived(browser: Browser, 
     retried = page.locator("#deliveries tbody tr", has_text="Retrying")
     retried.get_by_role("link").first.click()
     page.get_by_role("button", name="Try now").click()
-    expect(page.locator(".verdict")).to_contain_text("It was delivered at attempt 2.", timeout=20_000)
+    expect(page.locator(".verdict")).to_contain_text("It was delivered at attempt 2.")
 
     wait_for(lambda: len([one for one in shop.ids if not one.startswith("evt_test_")]) == 3, "everything to arrive")
     assert world.call("GET", f"/v1/endpoints/{endpoint}")["waiting"] == 0

@@ -60,14 +60,16 @@ class Pulses:
     async def follow(self, account_id: AccountId, quiet_s: float) -> AsyncGenerator[frozenset[str], None]:
         """Give the names of what moved, whenever something did; none of them after `quiet_s` without. Ends when closed.
 
-        Names are `log`, the ids of endpoints, and `endpoints` for many at once.
+        Names are `log`, the ids of endpoints, and `endpoints` for many at once. The first time, nothing is named: what
+        moves from then on is told.
         """
         follower = _Follower()
-        if account_id not in self._followers:
-            self._known[account_id] = await self._take(account_id)
         self._followers.setdefault(account_id, set()).add(follower)
-        self._watch()
         try:
+            if account_id not in self._known:
+                self._known.setdefault(account_id, await self._take(account_id))
+            self._watch()
+            yield frozenset()
             while not self._closing:
                 await _within(follower.woken, quiet_s)
                 moved, follower.moved = frozenset(follower.moved), set()

@@ -29,8 +29,10 @@ async def live(visit: Visit, request: PageRequest) -> Stream:
 async def _events(visit: Visit, request: PageRequest) -> AsyncGenerator[bytes, None]:
     clock = visit.frame.services.clock
     checked_at = clock.monotonic()
+    heard = visit.frame.pulses.follow(visit.account_id, QUIET_S)
+    await anext(heard)
     yield b"retry: 2000\n\n"
-    async for moved in visit.frame.pulses.follow(visit.account_id, QUIET_S):
+    async for moved in heard:
         if clock.monotonic() - checked_at >= CHECK_SESSION_S or not moved:
             checked_at = clock.monotonic()
             if not await _goes_on(visit.account_id, visit, request):
